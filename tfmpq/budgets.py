@@ -1,0 +1,59 @@
+"""Memory budgets and footprints, and sizes written with units."""
+
+import dataclasses
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryBudget:
+  """What a device offers: bytes of RAM and of FLASH (None: no limit)."""
+
+  ram_bytes: int | None = None
+  flash_bytes: int | None = None
+
+  def __post_init__(self):
+    for name in ('ram_bytes', 'flash_bytes'):
+      value = getattr(self, name)
+      if value is not None and value < 1:
+        raise ValueError(f'{name} must be positive, received {value}')
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryFootprint:
+  """Bytes of RAM and FLASH that a network needs under a policy."""
+
+  ram_bytes: int
+  flash_bytes: int
+
+  def fits(self, budget: MemoryBudget) -> bool:
+    return (
+        budget.ram_bytes is None or self.ram_bytes <= budget.ram_bytes
+    ) and (budget.flash_bytes is None or self.flash_bytes <= budget.flash_bytes)
+
+
+class BudgetError(ValueError):
+  """No policy fits the budget; the message says what the minimum is."""
+
+
+_UNITS = {
+    '': 1,
+    'B': 1,
+    'kB': 1000,
+    'MB': 1_000_000,
+    'KiB': 1024,
+    'MiB': 1_048_576,
+}
+
+
+def parse_bytes(text: str) -> int:
+  """Returns the bytes of '12kB' (kB = 1000), '32KiB' (KiB = 1024) or '512'."""
+  match = re.fullmatch(r'\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*', text)
+  if not match or match.group(2) not in _UNITS:
+    raise ValueError(
+        f"expected a size such as '12kB', '0.5MB', '32KiB' or '2MiB' "
+        f'(kB = 1000, KiB = 1024 bytes), received {text!r}'
+    )
+  value = float(match.group(1)) * _UNITS[match.group(2)]
+  if value != int(value):
+    raise ValueError(f'{text!r} is not a whole number of bytes')
+  return int(value)
