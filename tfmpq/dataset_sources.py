@@ -1,0 +1,177 @@
+"""Reads the images of each kind of source into uint8 arrays, unsorted.
+
+tfds takes seconds to import, so it is imported only where it is needed.
+"""
+
+import dataclasses
+import difflib
+import pathlib
+
+import numpy as np
+
+_NPZ_ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
+_FORMS = ('fashion_mnist', 'tfds:<name>', 'folder:<path>', 'npz:<path>')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SourceData:
+  """What a source holds.
+
+  Attributes:
+    class_names: One per class, in the order of the labels.
+    train_images: uint8 [N, H, W, C].
+    train_labels: int [N].
+    test_images: uint8 [M, H, W, C].
+    test_labels: int [M].
+  """
+
+  class_names: tuple[str, ...]
+  train_images: np.ndarray
+  train_labels: np.ndarray
+  test_images: np.ndarray
+  test_labels: np.ndarray
+
+
+def read(name, cache_dir, download, image_size) -> SourceData:
+  """Returns the data of `name`; `datasets.load_dataset` has the contract."""
+  kind, _, rest = name.partition(':')
+  if name == 'fashion_mnist':
+    return _read_fashion_mnist(cache_dir, download)
+  if kind == 'tfds' and rest:
+    return _read_tfds(rest, cache_dir, download, image_size)
+  if kind == 'folder' and rest:
+    return _read_folder(pathlib.Path(rest).expanduser(), image_size)
+  if kind == 'npz' and rest:
+    return _read_npz(pathlib.Path(rest).expanduser())
+  nearest = difflib.get_close_matches(name, _FORMS, n=1, cutoff=0)[0]
+  raise ValueError(
+      f"unknown data set '{name}'; did you mean '{nearest}'? Expected one of"
+      f' {", ".join(_FORMS)}'
+  )
+
+
+def _read_fashion_mnist(cache_dir, download):
+  from tfmpq import fashion_mnist  # pylint: disable=import-outside-toplevel
+
+  try:
+    builder = fashion_mnist.prepare(cache_dir)
+  except FileNotFoundError:
+    if not download:
+      raise
+    return _read_tfds('fashion_mnist', cache_dir, download, None)
+  return _read_builder(builder, 'test', None)
+
+
+def _read_tfds(name, cache_dir, download, image_size):
+  import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
+
+  if name not in tfds.list_builders(with_community_datasets=False):
+    nearest = difflib.get_close_matches(
+        name, tfds.list_builders(with_community_datasets=False), n=1, cutoff=0
+    )[0]
+    raise ValueError(
+        f"tfds has no data set '{name}'; did you mean '{nearest}'?"
+    )
+  builder = tfds.builder(name, data_dir=cache_dir)
+  if not builder.is_prepared():
+    if not download:
+      raise FileNotFoundError(
+          f"data set 'tfds:{name}' is not on this machine: looked in"
+          f' {builder.data_dir}. Allow the download with --download, or name'
+          ' the tfds data directory that holds it with --cache_dir or'
+          ' TFDS_DATA_DIR'
+      )
+    builder.download_and_prepare()
+  return _read_builder(builder, _test_split(name, builder), image_size)
+
+
+def _test_split(name, builder):
+  for split in ('test', 'validation'):
+    if split in builder.info.splits:
+      return split
+  raise ValueError(
+      f"data set 'tfds:{name}': expected a split 'test' or 'validation', found"
+      f' {list(builder.info.splits)}'
+  )
+
+
+def _read_builder(builder, test_split, image_size):
+  """Reads the splits 'train' and `test_split` of a prepared tfds data set."""
+  features = builder.info.features
+  if not {'image', 'label'} <= set(features):
+    raise ValueError(
+        f"data set '{builder.name}': expected the features 'image' and"
+        f" 'label', found {sorted(features)}"
+    )
+  train = _read_split(builder, 'train', image_size)
+  test = _read_split(builder, test_split, image_size)
+  return SourceData(tuple(features['label'].names), *train, *test)
+
+
+def _read_split(builder, split, image_size):
+  import tensorflow as tf  # pylint: disable=import-outside-toplevel
+
+  def prepare(example):
+    image = example['image']
+    if image_size is not None:
+      resized = tf.image.resize(image, image_size, antialias=True)
+      image = tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
+    return image, example['label']
+
+  examples = builder.as_dataset(split=split).map(
+      prepare, num_parallel_calls=tf.data.AUTOTUNE
+  )
+  images, labels = [], []
+  for image, label in examples.prefetch(256).as_numpy_iterator():
+    images.append(image)
+    labels.append(label)
+  _check_one_shape(builder.name, split, images)
+  return np.stack(images), np.asarray(labels, np.int32)
+
+
+def _check_one_shape(name, split, images):
+  shapes = sorted({image.shape for image in images})
+  if len(shapes) != 1:
+    raise ValueError(
+        f"data set '{name}', split '{split}': expected images of one shape,"
+        f' found {shapes[:3] or "no images"}; give --image_size=HEIGHT,WIDTH to'
+        ' resize them'
+    )
+
+
+def _read_folder(path, image_size):
+  import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
+
+  for split in ('train', 'test'):
+    if not (path / split).is_dir():
+      raise FileNotFoundError(
+          f"data set 'folder:{path}': expected one folder per class in"
+          f' {path / split}, found no such folder'
+      )
+  return _read_builder(tfds.ImageFolder(str(path)), 'test', image_size)
+
+
+def _read_npz(path):
+  if not path.is_file():
+    raise FileNotFoundError(f"data set 'npz:{path}': found no such file")
+  with np.load(path, allow_pickle=False) as archive:
+    missing = [key for key in _NPZ_ARRAYS if key not in archive]
+    if missing:
+      raise ValueError(
+          f"data set 'npz:{path}': expected the arrays {_NPZ_ARRAYS}, missing"
+          f' {missing}'
+      )
+    arrays = {key: archive[key] for key in _NPZ_ARRAYS}
+  for key in ('x_train', 'x_test'):
+    if arrays[key].ndim == 3:
+      arrays[key] = arrays[key][:, :, :, None]  # [N, H, W] -> [N, H, W, 1]
+  num_classes = int(arrays['y_train'].max()) + 1
+  names = tuple(str(label) for label in range(num_classes))
+  # Published .npz files store labels as [N] or [N, 1].
+  return SourceData(
+      names,
+      arrays['x_train'],
+      arrays['y_train'].reshape(-1),
+      arrays['x_test'],
+      arrays['y_test'].reshape(-1),
+  )
