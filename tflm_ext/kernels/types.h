@@ -1,7 +1,7 @@
 /* Parameters of the kernels. The byte layout of every buffer, and the meaning
  * of every field, is specified in tflm_ext/README.md. */
-#ifndef TFMPQ_TFLM_EXT_KERNELS_TYPES_H_
-#define TFMPQ_TFLM_EXT_KERNELS_TYPES_H_
+#ifndef TFLM_EXT_KERNELS_TYPES_H_
+#define TFLM_EXT_KERNELS_TYPES_H_
 
 #include <stdint.h>
 
@@ -51,13 +51,15 @@ typedef struct {
   uint8_t shift;
 } tfmpq_add_params;
 
-/* average_pool and max_pool (which ignores zero points and shifts). */
+/* average_pool and max_pool (which reads geometry and channels only). */
 typedef struct {
   uint16_t input_height;
   uint16_t input_width;
   uint16_t output_height;
   uint16_t output_width;
   uint16_t channels;
+  /* 1 without padding, kernel_height * kernel_width with padding. */
+  uint16_t num_multipliers;
   uint8_t kernel_height;
   uint8_t kernel_width;
   uint8_t stride_height;
@@ -70,4 +72,4 @@ typedef struct {
   uint8_t pre_shift;
 } tfmpq_pool_params;
 
-#endif /* TFMPQ_TFLM_EXT_KERNELS_TYPES_H_ */
+#endif /* TFLM_EXT_KERNELS_TYPES_H_ */
