@@ -1,0 +1,41 @@
+"""Files of a run directory: what they are called and how they are written.
+
+Every program reads what an earlier stage left under these names in its
+`--run_dir` and adds its own.
+"""
+
+import os
+import pathlib
+
+CONFIG = 'config.json'
+FLOAT_NETWORK = 'float_network.npz'
+NETWORK_SPEC = 'network.json'
+SEARCH_STATE = 'search'  # folder
+SEARCH = 'search.json'
+POLICY = 'policy.json'
+FINETUNE_STATE = 'finetune'  # folder
+QUANTIZED_NETWORK_BEFORE_FINETUNE = 'quantized_network_before_finetune.npz'
+QUANTIZED_NETWORK = 'quantized_network.npz'
+TFLITE = 'model.tflite'
+C_SOURCE = 'model.c'
+C_HEADER = 'model.h'
+DEPLOY = 'deploy.json'
+REPORT_JSON = 'report.json'
+REPORT_HTML = 'report.html'
+
+
+def atomic_write(path: pathlib.Path, content: bytes | str) -> None:
+  """Writes a file so that it holds all of `content` or does not exist.
+
+  A program that is killed while it writes leaves the old file, if there was
+  one, and at most a `<name>.tmp` beside it. Missing folders are made.
+
+  Args:
+    path: the file.
+    content: bytes, or text that is written as UTF-8.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(f'{path.name}.tmp')
+  data = content.encode() if isinstance(content, str) else content
+  temporary.write_bytes(data)
+  os.replace(temporary, path)
