@@ -35,6 +35,7 @@ def _pytest_args(environ, temporary_dir):
 
 
 def main():
+  """Runs pytest on argv and exits with its status."""
   environ = os.environ
   temporary_dir = environ["TEST_TMPDIR"]
   # Bazel unsets HOME, but Keras and TensorFlow Datasets expand "~".
