@@ -23,7 +23,7 @@ _LAYERS = (
     quantized_network""",
     # L2: reference ops, Keras, data, training, search.
     """conv_blocks dataset_sources datasets evaluation evaluators fashion_mnist
-    float_network float_training float_weights graph_draft keras_graph
+    float_network float_ops float_training float_weights graph_draft keras_graph
     keras_layers mobilenet models qat quantizers reference_ops reproducibility
     searchers searchers.ddpg searchers.environment searchers.episode_log
     searchers.mlp searchers.random_search searchers.replay_buffer
