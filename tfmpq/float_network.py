@@ -73,7 +73,7 @@ def load(path: pathlib.Path) -> FloatNetwork:
   with np.load(path) as data:
     arrays = {name: data[name] for name in data.files}
   meta = json.loads(arrays.pop('meta').tobytes())
-  groups = {'weight': {}, 'bias': {}}
+  groups: dict[str, dict[str, np.ndarray]] = {'weight': {}, 'bias': {}}
   for name, array in arrays.items():
     group, _, key = name.partition('/')
     groups[group][key] = array

@@ -208,7 +208,7 @@ def add_rescale(
   spans = (_span(first), _span(second))
   for shift in range(24, 0, -1):
     multipliers = tuple(math.floor(r * 2.0**shift + 0.5) for r in ratios)
-    bound = sum(m * span for m, span in zip(multipliers, spans))
+    bound = sum(m * span for m, span in zip(multipliers, spans, strict=True))
     if bound + (1 << (shift - 1)) < 1 << 31:
       return AddRescale((multipliers[0], multipliers[1]), shift)
   raise ValueError(

@@ -7,6 +7,7 @@ partial sum is an integer far below 2^53.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def accumulate(
 def add(
     first: np.ndarray,
     second: np.ndarray,
-    params: tuple[quantization.QuantParams, quantization.QuantParams],
+    params: tuple[quantization.QuantParams, ...],
     output: quantization.QuantParams,
     rescale: quantization.AddRescale,
 ) -> np.ndarray:
@@ -70,7 +71,7 @@ def add(
   total = (1 << (rescale.shift - 1)) + sum(
       (codes.astype(np.int64) - p.zero_point) * multiplier
       for codes, p, multiplier in zip(
-          (first, second), params, rescale.multipliers
+          (first, second), params, rescale.multipliers, strict=True
       )
   )
   lowest, highest = packing.code_range(output.bits)
@@ -111,11 +112,13 @@ def run_layer(
     inputs: tuple[np.ndarray, ...],
 ) -> np.ndarray:
   """Returns the output codes of one layer for the codes of its inputs."""
-  constants = network.constants[layer.name]
+  # Which kind of constants follows from the op; QuantizedNetwork checks it.
+  constants: Any = network.constants[layer.name]
   params = tuple(network.params[name] for name in layer.inputs)
   output = network.params[layer.output]
   if layer.op is specs.Op.ADD:
-    return add(*inputs, params, output, constants)
+    first, second = inputs
+    return add(first, second, params, output, constants)
   if layer.op is specs.Op.MAX_POOL_2D:
     return max_pool(inputs[0], layer)
   if layer.op is specs.Op.AVERAGE_POOL_2D:

@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import enum
 import json
+from typing import Any
 
 BIT_WIDTHS = (2, 4, 8)
 
@@ -32,6 +33,8 @@ WEIGHTED_OPS = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 
 
 class TensorKind(str, enum.Enum):
+  """What a tensor holds. The value is the name used in files."""
+
   ACTIVATION = 'activation'
   WEIGHT = 'weight'
 
@@ -154,7 +157,7 @@ class NetworkSpec:
     by_name = {t.name: t for t in self.tensors}
     if len(by_name) != len(self.tensors):
       raise ValueError(f"network '{self.name}': tensor names must be unique")
-    if len({l.name for l in self.layers}) != len(self.layers):
+    if len({layer.name for layer in self.layers}) != len(self.layers):
       raise ValueError(f"network '{self.name}': layer names must be unique")
     ready = {self.input}
     for layer in self.layers:
@@ -172,7 +175,8 @@ class NetworkSpec:
       _check_shapes(layer, by_name)
     if self.output not in ready:
       raise ValueError(f"no layer produces the network output '{self.output}'")
-    used = sorted(ready) + sorted(l.weight for l in self.layers if l.weight)
+    weights = [layer.weight for layer in self.layers if layer.weight]
+    used = sorted(ready) + sorted(weights)
     if sorted(used) != sorted(by_name):
       raise ValueError(
           f"network '{self.name}': tensors {sorted(by_name)} are not the ones "
@@ -219,19 +223,21 @@ class NetworkSpec:
         })
         for t in raw.pop('tensors')
     )
-    layers = tuple(
-        LayerSpec(**{
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in l.items()},
-            'op': Op(l['op']),
-        })
-        for l in raw.pop('layers')
-    )
+    layers = tuple(_layer_from_json(layer) for layer in raw.pop('layers'))
     return cls(tensors=tensors, layers=layers, **raw)
 
   @property
   def num_macs(self) -> int:
     """Multiply-accumulates of one inference, padding taps counted."""
     return sum(layer_macs(self, layer) for layer in self.layers)
+
+
+def _layer_from_json(raw: Mapping[str, Any]) -> LayerSpec:
+  fields: dict[str, Any] = {
+      key: tuple(value) if isinstance(value, list) else value
+      for key, value in raw.items()
+  }
+  return LayerSpec(**{**fields, 'op': Op(raw['op'])})
 
 
 def output_size(
@@ -251,7 +257,7 @@ def _check_shapes(layer: LayerSpec, tensors: Mapping[str, TensorSpec]) -> None:
   out_channels = tensors[layer.output].shape[2]
   top, left, bottom, right = layer.padding
   (k_h, k_w), (s_h, s_w) = layer.kernel_size, layer.stride
-  expected = {
+  expected: dict[str, tuple[int, ...]] = {
       layer.output: (
           output_size(height, k_h, s_h, top, bottom),
           output_size(width, k_w, s_w, left, right),
