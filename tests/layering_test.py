@@ -19,8 +19,9 @@ _LAYERS = (
     # L0: the nouns and plain helpers.
     """budgets config run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
-    """calibrated_network memory_model memory_planner packing quantization
-    quantized_network""",
+    """arena_memory budget_message calibrated_network memory_model
+    memory_planner packing paper_memory quantization quantized_network
+    ram_model""",
     # L2: reference ops, Keras, data, training, search.
     """conv_blocks dataset_sources datasets evaluation evaluators fashion_mnist
     float_network float_ops float_training float_weights graph_draft keras_graph
@@ -56,7 +57,8 @@ _C_LAYERS = {
         "tensorflow/",
         "flatbuffers/",
     ),
-    "runners": ("tflm_ext/", "tensorflow/"),
+    # A model is exported as model.h, wherever that lies.
+    "runners": ("tflm_ext/", "tensorflow/", "model.h"),
     "benchmarks": ("tflm_ext/", "tensorflow/"),
 }
 _C_TEST_INCLUDES = ("tflm_ext/runners/files.h", "tflm_ext/runners/memory_")

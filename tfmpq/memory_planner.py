@@ -27,6 +27,8 @@ ALIGNMENT = 16  # of every offset, in bytes; TFLM aligns buffers likewise
 _MAX_STEPS = 600
 _MAX_CAPACITIES = 6
 
+IN_PLACE_OPS = (specs.Op.ADD,)  # the others never run in place
+
 
 @dataclasses.dataclass(frozen=True)
 class Buffer:
@@ -142,8 +144,8 @@ class ActivationMemory:
     last[network.output] = len(network.layers)
     self.last_readers[network.output] = None
     self.lifetimes = {n: (first[n], last[n]) for n in self.owners}
-    self._adds = tuple(
-        layer for layer in network.layers if layer.op is specs.Op.ADD
+    self._in_place_layers = tuple(
+        layer for layer in network.layers if layer.op in IN_PLACE_OPS
     )
 
   def buffers(
@@ -164,7 +166,7 @@ class ActivationMemory:
       )
     sources = {}
     if in_place:
-      for layer in self._adds:
+      for layer in self._in_place_layers:
         sources[layer.output] = in_place_input(
             layer, pixel_bytes, self.last_readers
         )
@@ -192,7 +194,7 @@ def in_place_input(
     pixel_bytes: activation name -> bytes of one packed pixel.
     last_readers: activation name -> layer that reads it last, or None.
   """
-  if layer.op is not specs.Op.ADD:
+  if layer.op not in IN_PLACE_OPS:
     return None
   for name in layer.inputs:
     if last_readers[name] != layer.name:
