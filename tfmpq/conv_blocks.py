@@ -9,9 +9,7 @@ import tf_keras as keras
 layers = keras.layers
 
 
-def conv_bn(
-    x, name, channels, kernel_size, stride, activation, use_bias=False
-):
+def conv_bn(x, name, channels, kernel_size, stride, activation, use_bias=False):
   """Applies Conv2D + BatchNorm + activation, with 'same' padding.
 
   Args:
@@ -35,9 +33,7 @@ def conv_bn(
 
 def depthwise_conv_bn(x, name, stride, activation, use_bias=False):
   """Applies a 3x3 DepthwiseConv2D + BatchNorm + activation; see `conv_bn`."""
-  x = layers.DepthwiseConv2D(
-      3, stride, 'same', use_bias=use_bias, name=name
-  )(x)
+  x = layers.DepthwiseConv2D(3, stride, 'same', use_bias=use_bias, name=name)(x)
   return _normalize(x, name, activation)
 
 

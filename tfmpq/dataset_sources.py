@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 _NPZ_ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
+_READ_BATCH_SIZE = 512
 _FORMS = ('fashion_mnist', 'tfds:<name>', 'folder:<path>', 'npz:<path>')
 
 
@@ -32,13 +33,13 @@ class SourceData:
   test_labels: np.ndarray
 
 
-def read(name, cache_dir, download, image_size) -> SourceData:
+def read(name, data_dir, download, image_size) -> SourceData:
   """Returns the data of `name`; `datasets.load_dataset` has the contract."""
   kind, _, rest = name.partition(':')
   if name == 'fashion_mnist':
-    return _read_fashion_mnist(cache_dir, download)
+    return _read_fashion_mnist(data_dir, download)
   if kind == 'tfds' and rest:
-    return _read_tfds(rest, cache_dir, download, image_size)
+    return _read_tfds(rest, data_dir, download, image_size)
   if kind == 'folder' and rest:
     return _read_folder(pathlib.Path(rest).expanduser(), image_size)
   if kind == 'npz' and rest:
@@ -50,19 +51,19 @@ def read(name, cache_dir, download, image_size) -> SourceData:
   )
 
 
-def _read_fashion_mnist(cache_dir, download):
+def _read_fashion_mnist(data_dir, download):
   from tfmpq import fashion_mnist  # pylint: disable=import-outside-toplevel
 
   try:
-    builder = fashion_mnist.prepare(cache_dir)
+    builder = fashion_mnist.prepare(data_dir)
   except FileNotFoundError:
     if not download:
       raise
-    return _read_tfds('fashion_mnist', cache_dir, download, None)
+    return _read_tfds('fashion_mnist', data_dir, download, None)
   return _read_builder(builder, 'test', None)
 
 
-def _read_tfds(name, cache_dir, download, image_size):
+def _read_tfds(name, data_dir, download, image_size):
   import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
 
   if name not in tfds.list_builders(with_community_datasets=False):
@@ -72,13 +73,13 @@ def _read_tfds(name, cache_dir, download, image_size):
     raise ValueError(
         f"tfds has no data set '{name}'; did you mean '{nearest}'?"
     )
-  builder = tfds.builder(name, data_dir=cache_dir)
+  builder = tfds.builder(name, data_dir=data_dir)
   if not builder.is_prepared():
     if not download:
       raise FileNotFoundError(
           f"data set 'tfds:{name}' is not on this machine: looked in"
           f' {builder.data_dir}. Allow the download with --download, or name'
-          ' the tfds data directory that holds it with --cache_dir or'
+          ' the tfds data directory that holds it with --data_dir or'
           ' TFDS_DATA_DIR'
       )
     builder.download_and_prepare()
@@ -121,21 +122,19 @@ def _read_split(builder, split, image_size):
   examples = builder.as_dataset(split=split).map(
       prepare, num_parallel_calls=tf.data.AUTOTUNE
   )
-  images, labels = [], []
-  for image, label in examples.prefetch(256).as_numpy_iterator():
-    images.append(image)
-    labels.append(label)
-  _check_one_shape(builder.name, split, images)
-  return np.stack(images), np.asarray(labels, np.int32)
+  if not examples.element_spec[0].shape.is_fully_defined():
+    _check_one_shape(builder.name, split, examples)
+  batches = list(examples.batch(_READ_BATCH_SIZE).as_numpy_iterator())
+  images, labels = zip(*batches, strict=True)
+  return np.concatenate(images), np.concatenate(labels).astype(np.int32)
 
 
-def _check_one_shape(name, split, images):
-  shapes = sorted({image.shape for image in images})
+def _check_one_shape(name, split, examples):
+  shapes = sorted({image.shape for image, _ in examples.as_numpy_iterator()})
   if len(shapes) != 1:
     raise ValueError(
         f"data set '{name}', split '{split}': expected images of one shape,"
-        f' found {shapes[:3] or "no images"}; give --image_size=HEIGHT,WIDTH to'
-        ' resize them'
+        f' found {shapes[:3]}; give --image_size=HEIGHT,WIDTH to resize them'
     )
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from tfmpq import dataset_sources
 
 DEFAULT_DATASET = 'fashion_mnist'
-DEFAULT_CACHE_DIR = pathlib.Path('~/.cache/tfmpq')
+DEFAULT_DATA_DIR = pathlib.Path('~/.cache/tfmpq/tfds')
 # The reward split of Fashion-MNIST: 5,000 of 60,000 images.
 _TRAIN_IMAGES_PER_REWARD_IMAGE = 12
 _INPUT_OFFSET = 128
@@ -133,7 +133,7 @@ def to_codes(images: np.ndarray) -> np.ndarray:
 def load_dataset(
     name: str = DEFAULT_DATASET,
     *,
-    cache_dir=None,
+    data_dir=None,
     download: bool = False,
     image_size: tuple[int, int] | None = None,
     num_reward: int | None = None,
@@ -144,8 +144,8 @@ def load_dataset(
 
   Args:
     name: 'fashion_mnist', 'tfds:<name>', 'folder:<path>' or 'npz:<path>'.
-    cache_dir: tfds data directory; None for $TFDS_DATA_DIR or, where that is
-      not set, ~/.cache/tfmpq.
+    data_dir: tfds data directory; None for $TFDS_DATA_DIR or, where that is
+      not set, ~/.cache/tfmpq/tfds.
     download: Whether tfds may download what is missing.
     image_size: (height, width) to which images of a folder are resized; None
       where all have the same size.
@@ -158,7 +158,7 @@ def load_dataset(
     ValueError: The name or the data do not have the form above.
   """
   source = dataset_sources.read(
-      name, _resolve_cache_dir(cache_dir), download, image_size
+      name, _resolve_data_dir(data_dir), download, image_size
   )
   return make_dataset(name, source, num_reward)
 
@@ -192,8 +192,8 @@ def make_dataset(
   )
 
 
-def _resolve_cache_dir(cache_dir) -> pathlib.Path:
-  chosen = cache_dir or os.environ.get('TFDS_DATA_DIR') or DEFAULT_CACHE_DIR
+def _resolve_data_dir(data_dir) -> pathlib.Path:
+  chosen = data_dir or os.environ.get('TFDS_DATA_DIR') or DEFAULT_DATA_DIR
   return pathlib.Path(chosen).expanduser()
 
 
@@ -202,7 +202,7 @@ def _in_content_order(images: np.ndarray, labels: np.ndarray) -> Examples:
   images = np.ascontiguousarray(images)
   keys = [
       (hashlib.blake2b(image, digest_size=16).digest(), int(label))
-      for image, label in zip(images, labels)
+      for image, label in zip(images, labels, strict=True)
   ]
   order = sorted(range(len(keys)), key=keys.__getitem__)
   return Examples(images[order], np.asarray(labels, np.int32)[order])

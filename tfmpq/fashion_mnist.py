@@ -48,10 +48,12 @@ class LocalFashionMnist(tfds.core.GeneratorBasedBuilder):
     return tfds.core.DatasetInfo(
         builder=self,
         description='Fashion-MNIST, from the original idx files.',
-        features=tfds.features.FeaturesDict({
-            'image': tfds.features.Image(shape=(28, 28, 1)),
-            'label': tfds.features.ClassLabel(names=list(CLASS_NAMES)),
-        }),
+        features=tfds.features.FeaturesDict(
+            {
+                'image': tfds.features.Image(shape=(28, 28, 1)),
+                'label': tfds.features.ClassLabel(names=list(CLASS_NAMES)),
+            }
+        ),
         supervised_keys=('image', 'label'),
         homepage='https://github.com/zalandoresearch/fashion-mnist',
     )
@@ -71,24 +73,25 @@ class LocalFashionMnist(tfds.core.GeneratorBasedBuilder):
           f'{images_path}: expected {len(labels)} images of 28x28 (one per'
           f' label in {labels_path.name}), found {images.shape}'
       )
-    for index, (image, label) in enumerate(zip(images, labels)):
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
       yield index, {'image': image[:, :, None], 'label': int(label)}
 
 
-def prepare(cache_dir, source_dir=DEBIAN_DIR) -> tfds.core.DatasetBuilder:
+def prepare(data_dir, source_dir=None) -> tfds.core.DatasetBuilder:
   """Returns the prepared data set; converts the idx files on the first call.
 
   Args:
-    cache_dir: tfds data directory to read from and to write to.
-    source_dir: Folder with the four idx-ubyte.gz files; needed only once.
+    data_dir: tfds data directory to read from and to write to.
+    source_dir: Folder with the four idx-ubyte.gz files, needed only once; None
+      for the Debian package's.
 
   Raises:
     FileNotFoundError: Neither the prepared data set nor the files exist.
   """
-  builder = LocalFashionMnist(data_dir=cache_dir)
+  builder = LocalFashionMnist(data_dir=data_dir)
   if builder.is_prepared():
     return builder
-  source_dir = pathlib.Path(source_dir)
+  source_dir = pathlib.Path(source_dir or DEBIAN_DIR)
   names = [name for pair in _FILES.values() for name in pair]
   missing = [name for name in names if not (source_dir / name).is_file()]
   if missing:

@@ -7,16 +7,18 @@ with a fixed number of threads and `tf.config.experimental.
 enable_op_determinism()`.
 """
 
+from collections.abc import Callable
 import dataclasses
 import json
 import pathlib
-from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from tfmpq import datasets
+from tfmpq import evaluation
+from tfmpq import run_dir
 from tfmpq import training_batches
 
 _EVALUATION_BATCH_SIZE = 500
@@ -61,21 +63,6 @@ class FloatTrainingConfig:
       )
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
-  """A float network on one split.
-
-  Attributes:
-    accuracy: Top-1, a fraction of the images.
-    cross_entropy: Mean over the images, in nats.
-    num_images: Images in the split.
-  """
-
-  accuracy: float
-  cross_entropy: float
-  num_images: int
-
-
 class FloatTrainer:
   """Trains a model epoch by epoch and can go on from its last checkpoint."""
 
@@ -89,7 +76,7 @@ class FloatTrainer:
     """Restores the last checkpoint of `checkpoint_dir` where there is one.
 
     Raises:
-      ValueError: The checkpoints there were made with another configuration.
+      ValueError: The checkpoints there are of another training.
     """
     self._model = model
     self._config = config
@@ -106,7 +93,12 @@ class FloatTrainer:
         from_logits=True, label_smoothing=config.label_smoothing
     )
     self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-    _check_same_config(pathlib.Path(checkpoint_dir), config)
+    identity = dataclasses.asdict(config) | {
+        'model': model.name,
+        'num_parameters': model.count_params(),
+        'num_train_images': len(train),
+    }
+    _check_same_training(pathlib.Path(checkpoint_dir), identity)
     self._checkpoints = tf.train.CheckpointManager(
         tf.train.Checkpoint(
             model=model, optimizer=self._optimizer, epoch=self._epoch
@@ -153,7 +145,7 @@ class FloatTrainer:
       loss = self._loss(targets, logits)
     gradients = tape.gradient(loss, self._model.trainable_variables)
     self._optimizer.apply_gradients(
-        zip(gradients, self._model.trainable_variables)
+        zip(gradients, self._model.trainable_variables, strict=True)
     )
     return loss
 
@@ -162,19 +154,25 @@ def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
   """Returns float32 logits [N, classes] of uint8 images [N, H, W, C]."""
   predict = tf.function(lambda inputs: model(inputs, training=False))
   starts = range(0, len(images), _EVALUATION_BATCH_SIZE)
-  return np.concatenate([
-      predict(datasets.to_input(images[s : s + _EVALUATION_BATCH_SIZE])).numpy()
-      for s in starts
-  ])
+  return np.concatenate(
+      [
+          predict(
+              datasets.to_input(images[s : s + _EVALUATION_BATCH_SIZE])
+          ).numpy()
+          for s in starts
+      ]
+  )
 
 
-def evaluate(model: keras.Model, examples: datasets.Examples) -> Score:
+def evaluate(
+    model: keras.Model, examples: datasets.Examples
+) -> evaluation.Evaluation:
   """Returns the model's accuracy and cross-entropy on a split."""
   logits = predict_logits(model, examples.images).astype(np.float64)
   shifted = logits - logits.max(axis=1, keepdims=True)
   log_probabilities = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
   true_class = log_probabilities[np.arange(len(logits)), examples.labels]
-  return Score(
+  return evaluation.Evaluation(
       accuracy=float(np.mean(logits.argmax(axis=1) == examples.labels)),
       cross_entropy=float(-true_class.mean()),
       num_images=len(examples),
@@ -199,13 +197,11 @@ def _make_optimizer(config, steps_per_epoch):
   return optimizer
 
 
-def _check_same_config(checkpoint_dir: pathlib.Path, config):
-  """Writes the configuration on the first run and compares it on later ones."""
-  path = checkpoint_dir / 'training_config.json'
-  wanted = dataclasses.asdict(config)
+def _check_same_training(checkpoint_dir: pathlib.Path, wanted: dict) -> None:
+  """Writes what is trained on the first run; compares it on later ones."""
+  path = checkpoint_dir / 'training.json'
   if not path.exists():
-    checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted, indent=2) + '\n')
+    run_dir.atomic_write(path, json.dumps(wanted, indent=2) + '\n')
     return
   found = json.loads(path.read_text())
   if found != wanted:
@@ -215,6 +211,6 @@ def _check_same_config(checkpoint_dir: pathlib.Path, config):
         if found.get(k) != wanted.get(k)
     }
     raise ValueError(
-        f'{checkpoint_dir} holds a training with another configuration (there,'
-        f' here): {changed}; use the same flags or another --run_dir'
+        f'{checkpoint_dir} holds another training (there, here): {changed}; use'
+        ' the same flags or another --run_dir'
     )

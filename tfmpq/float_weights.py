@@ -11,6 +11,8 @@ import zipfile
 import numpy as np
 import tf_keras as keras
 
+from tfmpq import run_dir
+
 # The earliest date that a zip entry can hold.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -22,16 +24,16 @@ def variable_key(variable) -> str:
 
 def save_weights(model: keras.Model, path) -> None:
   """Writes every variable of `model` (BatchNorm statistics included)."""
-  arrays = {
-      variable_key(v): np.asarray(v, np.float32) for v in model.variables
-  }
-  with zipfile.ZipFile(path, 'w') as archive:
+  arrays = {variable_key(v): np.asarray(v, np.float32) for v in model.variables}
+  content = io.BytesIO()
+  with zipfile.ZipFile(content, 'w') as archive:
     for key in sorted(arrays):
       buffer = io.BytesIO()
       np.lib.format.write_array(buffer, arrays[key], allow_pickle=False)
       entry = zipfile.ZipInfo(f'{key}.npy', date_time=_ZIP_DATE)
       entry.compress_type = zipfile.ZIP_DEFLATED
       archive.writestr(entry, buffer.getvalue())
+  run_dir.atomic_write(pathlib.Path(path), content.getvalue())
 
 
 def load_weights(model: keras.Model, path) -> None:
@@ -67,7 +69,7 @@ def _check_names(model_name, expected, found, path):
     missing = sorted(expected - found)[:3]
     unknown = sorted(found - expected)[:3]
     raise ValueError(
-        f"{path}: expected the {len(expected)} variables of model"
+        f'{path}: expected the {len(expected)} variables of model'
         f" '{model_name}', found {len(found)} (missing: {missing}, unknown:"
         f' {unknown}); the weights belong to another model'
     )

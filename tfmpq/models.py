@@ -4,9 +4,9 @@ Every network takes real inputs as `datasets.to_input` makes them, returns
 logits, and consists of layers that `keras_graph` understands.
 """
 
+from collections.abc import Callable
 import difflib
 import pathlib
-from typing import Callable
 
 import tf_keras as keras
 

@@ -41,9 +41,7 @@ def augment(
   num, height, width, _ = images.shape
   if augmentation.flip:
     mirrored = rng.random(num) < 0.5
-    images = np.where(
-        mirrored[:, None, None, None], images[:, :, ::-1], images
-    )
+    images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
   shift = augmentation.max_shift
   if shift:
     padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))

@@ -1,0 +1,152 @@
+"""Trains the float network that the search starts from.
+
+  ./bazelw run //tfmpq:pretrain -- --run_dir=/tmp/my_run
+
+trains the default network on Fashion-MNIST and writes
+
+  <run_dir>/float_weights.npz   every variable, float32, keyed by name
+  <run_dir>/float_weights.json  command, versions and accuracies
+
+A checkpoint is written after every epoch. The same command goes on where it was
+stopped and ends with the same weights, bit for bit (on the same type of
+processor with the same --threads). With other flags, name another --run_dir.
+
+The weights in tfmpq/weights were made by this program with its defaults.
+"""
+
+import sys
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from tfmpq import datasets
+from tfmpq import float_training
+from tfmpq import models
+from tfmpq import pretraining
+from tfmpq import reproducibility
+from tfmpq import user_paths
+
+_DEFAULTS = float_training.FloatTrainingConfig()
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir', 'runs/pretrain', 'Folder for the checkpoints and the results.'
+)
+_DATASET = flags.DEFINE_string(
+    'dataset',
+    datasets.DEFAULT_DATASET,
+    'Data set: fashion_mnist, tfds:<name>, folder:<path> or npz:<path>.',
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir',
+    None,
+    'Folder of the prepared tfds data sets; $TFDS_DATA_DIR or'
+    ' ~/.cache/tfmpq/tfds if not given.',
+)
+_DOWNLOAD = flags.DEFINE_bool(
+    'download', False, 'Let tfds download a data set that is not there.'
+)
+_IMAGE_SIZE = flags.DEFINE_list(
+    'image_size',
+    None,
+    'HEIGHT,WIDTH to which images of tfds:<name> and folder:<path> are resized;'
+    ' needed where they differ in size.',
+)
+_MODEL = flags.DEFINE_enum(
+    'model', models.DEFAULT_MODEL, models.model_names(), 'The network.'
+)
+_WIDTH = flags.DEFINE_float('width', 1.0, 'Channel multiplier of the network.')
+_EPOCHS = flags.DEFINE_integer(
+    'epochs', _DEFAULTS.epochs, 'Passes over the training images.'
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    'batch_size', _DEFAULTS.batch_size, 'Images per training step.'
+)
+_LEARNING_RATE = flags.DEFINE_float(
+    'learning_rate', _DEFAULTS.learning_rate, 'Peak learning rate of AdamW.'
+)
+_SEED = flags.DEFINE_integer(
+    'seed', _DEFAULTS.seed, 'Fixes initial weights, order and augmentation.'
+)
+_THREADS = flags.DEFINE_integer(
+    'threads', 2, 'Processor threads; another number gives other last bits.'
+)
+
+_PROGRAM = './bazelw run //tfmpq:pretrain'
+# Flags that say where things are, not what is computed.
+_PLACE_FLAGS = ('run_dir', 'data_dir', 'download')
+
+
+def main(argv: list[str]) -> None:
+  """Runs the program; a mistake of the caller ends it with one line."""
+  # TensorFlow's notes would break the progress bar.
+  logging.set_verbosity(logging.WARNING)
+  if len(argv) > 1:
+    raise app.UsageError(f'expected flags only, got {argv[1:]}')
+  try:
+    pretrain()
+  except (ValueError, FileNotFoundError) as error:
+    sys.exit(f'pretrain: {error}')
+
+
+def pretrain() -> None:
+  """Trains as the flags say and prints where the weights are."""
+  run_dir = user_paths.resolve(_RUN_DIR.value)
+  reproducibility.make_reproducible(_SEED.value, _THREADS.value)
+  dataset = _load_dataset()
+  model = models.build_model(
+      _MODEL.value, dataset.image_shape, dataset.num_classes, _WIDTH.value
+  )
+  config = float_training.FloatTrainingConfig(
+      epochs=_EPOCHS.value,
+      batch_size=_BATCH_SIZE.value,
+      learning_rate=_LEARNING_RATE.value,
+      seed=_SEED.value,
+  )
+  origin = {
+      'command': _command(),
+      'dataset': _DATASET.value,
+      'threads': _THREADS.value,
+  }
+  record = pretraining.pretrain(model, dataset, config, run_dir, origin)
+  print(
+      f'{run_dir / pretraining.WEIGHTS_NAME}: {model.count_params():,}'
+      f' parameters, top-1 {record["reward"]["accuracy"]:.2%} on the reward'
+      f' split, {record["test"]["accuracy"]:.2%} on the test split'
+  )
+
+
+def _load_dataset() -> datasets.Dataset:
+  image_size = _IMAGE_SIZE.value
+  if image_size is not None:
+    if len(image_size) != 2 or not all(n.isdigit() for n in image_size):
+      raise ValueError(
+          f'expected --image_size=HEIGHT,WIDTH, got {",".join(image_size)}'
+      )
+    image_size = tuple(int(n) for n in image_size)
+  data_dir = _DATA_DIR.value and user_paths.resolve(_DATA_DIR.value)
+  name = _DATASET.value
+  kind, _, path = name.partition(':')
+  if kind in ('folder', 'npz') and path:
+    name = f'{kind}:{user_paths.resolve(path)}'
+  return datasets.load_dataset(
+      name,
+      data_dir=data_dir,
+      download=_DOWNLOAD.value,
+      image_size=image_size,
+  )
+
+
+def _command() -> str:
+  """Returns the command with every flag that changes the result."""
+  own_flags = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
+  changed = [
+      flag.serialize()
+      for flag in own_flags
+      if flag.value != flag.default and flag.name not in _PLACE_FLAGS
+  ]
+  return ' '.join([_PROGRAM] + (['--'] + changed if changed else []))
+
+
+if __name__ == '__main__':
+  app.run(main)
