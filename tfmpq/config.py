@@ -1,0 +1,233 @@
+"""ExperimentConfig: everything that a run depends on, in one frozen value.
+
+A file in configs/ returns one from `get_config()`; every field can also be
+set by a command-line flag of the same name. The parts below group the fields
+by the stage that reads them; field names are unique over all parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import typing
+
+from tfmpq import budgets
+from tfmpq import specs
+
+
+def _field(default, help_text: str, choices: tuple = ()):
+  """A dataclass field that carries its flag's help and allowed values."""
+  metadata = {'help': help_text, 'choices': choices}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """Images and labels."""
+
+  dataset: str = _field(
+      'fashion_mnist',
+      'fashion_mnist, tfds:<name>, folder:<path> or npz:<path>.',
+  )
+  data_dir: str = _field(
+      '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
+  )
+  download: bool = _field(
+      False, 'Allow tfds to download the data set if it is not prepared.'
+  )
+  num_reward_images: int = _field(
+      2000, 'Images of the reward split that score a policy in the search.'
+  )
+  num_calibration_images: int = _field(
+      512, 'Unlabelled training images for ranges and channel statistics.'
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """The float network."""
+
+  model: str = _field(
+      'mobilenet_v1_small', 'Name of a builder in tfmpq/models.py.'
+  )
+  weights: str = _field(
+      '', 'Float weights (.npz); empty: those that come with the model.'
+  )
+  pretrain: bool = _field(
+      False, 'Train the float network anew instead of reading weights.'
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetConfig:
+  """What the device offers."""
+
+  ram: str = _field('12kB', 'RAM, such as 12kB (1000) or 12KiB (1024 bytes).')
+  flash: str = _field('32kB', 'FLASH for the model, with a unit.')
+  memory_model: str = _field(
+      'arena',
+      "'arena': bytes that the deployment really uses; 'paper': largest input "
+      'plus output of a layer, and weights plus parameters.',
+      ('arena', 'paper'),
+  )
+  backend: str = _field(
+      'c',
+      "Deployment whose memory counts: 'c' (plain C) or 'tflm' (.tflite).",
+      ('c', 'tflm'),
+  )
+
+  def __post_init__(self):
+    self.budget()  # raises on a wrong unit
+
+  def budget(self) -> budgets.MemoryBudget:
+    return budgets.MemoryBudget(
+        budgets.parse_bytes(self.ram), budgets.parse_bytes(self.flash)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig:
+  """How the policy is found."""
+
+  searcher: str = _field(
+      'ddpg',
+      'ddpg, greedy, rule_based or random.',
+      ('ddpg', 'greedy', 'rule_based', 'random'),
+  )
+  episodes: int = _field(200, 'Policies that the searcher may evaluate.')
+  search_tensors: str = _field(
+      'both',
+      'Which tensors are searched; the others stay at 8 bits.',
+      ('weights', 'activations', 'both'),
+  )
+  weight_zero_points: str = _field(
+      'per_channel',
+      "Of 4- and 2-bit weights: 'per_channel' (one byte each), or 'shared'.",
+      ('per_channel', 'shared'),
+  )
+  seed: int = _field(1, 'Seed of search and fine-tuning.')
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneConfig:
+  """Quantization-aware training under the policy."""
+
+  finetune_epochs: int = _field(3, 'Passes over the training split.')
+  batch_size: int = _field(128, 'Images per training step.')
+  learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')
+
+
+@dataclasses.dataclass(frozen=True)
+class DeployConfig:
+  """Where the network runs."""
+
+  cores: str = _field(
+      'cortex_m4,cortex_m55',
+      'Comma-separated: cortex_m4, cortex_m7, cortex_m33, cortex_m55.',
+  )
+  num_deploy_images: int = _field(20, 'Test images that each core runs.')
+
+  def core_names(self) -> tuple[str, ...]:
+    return tuple(c.strip() for c in self.cores.split(',') if c.strip())
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+  """One experiment.
+
+  Attributes:
+    name: names the default run directory, runs/<name>.
+    data, model, budget, search, finetune, deploy: see the classes.
+  """
+
+  name: str = 'fashion_mnist'
+  data: DataConfig = DataConfig()
+  model: ModelConfig = ModelConfig()
+  budget: BudgetConfig = BudgetConfig()
+  search: SearchConfig = SearchConfig()
+  finetune: FinetuneConfig = FinetuneConfig()
+  deploy: DeployConfig = DeployConfig()
+
+
+def parts() -> dict[str, type]:
+  """Returns the parts of an ExperimentConfig: attribute name -> class."""
+  hints = typing.get_type_hints(ExperimentConfig)
+  return {n: t for n, t in hints.items() if dataclasses.is_dataclass(t)}
+
+
+def all_fields() -> dict[str, tuple[str, dataclasses.Field]]:
+  """Returns field name -> (part name, field) over all parts."""
+  return {
+      field.name: (part, field)
+      for part, cls in parts().items()
+      for field in dataclasses.fields(cls)
+  }
+
+
+def override(
+    config: ExperimentConfig, values: Mapping[str, object]
+) -> ExperimentConfig:
+  """Returns a copy with fields replaced; checks names, types and choices.
+
+  Args:
+    config: where the other fields come from.
+    values: field name -> value, without the name of the part.
+
+  Raises:
+    ValueError: no such field (the nearest is named), or a wrong value.
+  """
+  known = all_fields()
+  by_part: dict[str, dict[str, object]] = {}
+  for name, value in values.items():
+    if name == 'name':
+      config = dataclasses.replace(config, name=value)
+      continue
+    if name not in known:
+      raise ValueError(
+          f"there is no configuration field '{name}'"
+          + specs.did_you_mean(name, known)
+      )
+    part, field = known[name]
+    by_part.setdefault(part, {})[name] = _checked(field, value)
+  changes = {
+      part: dataclasses.replace(getattr(config, part), **fields)
+      for part, fields in by_part.items()
+  }
+  return dataclasses.replace(config, **changes)
+
+
+def _checked(field: dataclasses.Field, value: object) -> object:
+  choices = field.metadata['choices']
+  if choices and value not in choices:
+    raise ValueError(
+        f'{field.name}: expected one of {list(choices)}, received {value!r}'
+        + specs.did_you_mean(str(value), choices)
+    )
+  expected = type(field.default)
+  if expected is float and isinstance(value, int):
+    value = float(value)
+  if type(value) is not expected:
+    raise ValueError(
+        f'{field.name}: expected {expected.__name__}, received {value!r}'
+    )
+  return value
+
+
+def to_json(config: ExperimentConfig) -> str:
+  """Returns the configuration by part and field."""
+  return json.dumps(dataclasses.asdict(config), indent=2) + '\n'
+
+
+def from_json(text: str) -> ExperimentConfig:
+  """Reads what `to_json` wrote; an unknown field is a ValueError."""
+  raw = json.loads(text)
+  flat = {'name': raw.pop('name')}
+  for part, fields in raw.items():
+    if part not in parts():
+      raise ValueError(
+          f"there is no configuration part '{part}'"
+          + specs.did_you_mean(part, parts())
+      )
+    flat |= fields
+  return override(ExperimentConfig(), flat)
