@@ -11,8 +11,16 @@
 
 #if defined(__arm__)
 #define TFMPQ_ARENA __attribute__((section(".arena"), aligned(16)))
+/* Objects that lie next to the arena, to see whether it is overrun. */
+#define TFMPQ_BEFORE_ARENA __attribute__((section(".arena_before")))
+#define TFMPQ_AFTER_ARENA __attribute__((section(".arena_after")))
+/* Constants of an exported model: their section's size is measured. */
+#define TFMPQ_CONST __attribute__((section(".model_constants"), aligned(4)))
 #else
 #define TFMPQ_ARENA __attribute__((aligned(16)))
+#define TFMPQ_BEFORE_ARENA
+#define TFMPQ_AFTER_ARENA
+#define TFMPQ_CONST __attribute__((aligned(4)))
 #endif
 
 #endif /* TFLM_EXT_RUNNERS_MEMORY_SECTIONS_H_ */

@@ -1,0 +1,104 @@
+"""Macros: an exported model as a C library, and programs that run it.
+
+A model is a pair of files model.c and model.h, as tfmpq/c_writer.py writes
+them with its default prefix.
+"""
+
+load("//tools:cc.bzl", "c_binary", "c_firmware", "c_library")
+load("//tools:kernel_test.bzl", "kernel_test")
+load("//tools/arm:mcu.bzl", "CORES", "mcu_binary")
+
+_RUNNER_SOURCE = "//tflm_ext/runners:model_runner.c"
+_RUNNER_DEPS = [
+    "//tflm_ext/runners:files",
+    "//tflm_ext/runners:model_meter",
+]
+
+def c_model(name, srcs, hdrs, **kwargs):
+    """c_library of an exported model.
+
+    Args:
+      name: of the target.
+      srcs: model.c.
+      hdrs: model.h, in the package's own folder.
+      **kwargs: passed to c_library.
+    """
+    c_library(
+        name = name,
+        srcs = srcs,
+        hdrs = hdrs,
+        # Gives constants and arena their sections.
+        copts = ["-include", "tflm_ext/runners/memory_sections.h"],
+        includes = ["."],
+        deps = [
+            "@//tflm_ext/kernels",
+            "@//tflm_ext/runners:memory_sections",
+        ],
+        **kwargs
+    )
+
+def model_programs(name, model, **kwargs):
+    """Programs around a model.
+
+    `<name>_logits` runs on this machine (model_logits.c), `<name>_host` and
+    `<name>_<core>` are the measuring runner (model_runner.c) for this machine
+    and for each core.
+
+    Args:
+      name: prefix of the targets.
+      model: a c_model.
+      **kwargs: passed to every target, for instance tags and testonly.
+    """
+    c_binary(
+        name = name + "_logits",
+        srcs = ["//tflm_ext/runners:model_logits.c"],
+        deps = [
+            model,
+            "//tflm_ext/runners:files",
+        ],
+        **kwargs
+    )
+    c_binary(
+        name = name + "_host",
+        srcs = [_RUNNER_SOURCE],
+        deps = [model] + _RUNNER_DEPS,
+        **kwargs
+    )
+    c_firmware(
+        name = name + "_firmware",
+        srcs = [_RUNNER_SOURCE],
+        deps = [model] + _RUNNER_DEPS,
+        **kwargs
+    )
+    for core in CORES:
+        mcu_binary(
+            name = "%s_%s" % (name, core),
+            binary = ":%s_firmware" % name,
+            core = core,
+            **kwargs
+        )
+
+def model_test(name, model, images, expected, **kwargs):
+    """kernel_test (host, sanitized, every core) that runs a model on images.
+
+    Args:
+      name: of the tests.
+      model: a c_model.
+      images: file of the images' codes.
+      expected: file of the codes that the model must give.
+      **kwargs: passed to kernel_test.
+    """
+    kernel_test(
+        name = name,
+        srcs = [_RUNNER_SOURCE],
+        args = [
+            "$(rootpath %s)" % images,
+            "$(rootpath %s)" % expected,
+        ],
+        data = [
+            images,
+            expected,
+        ],
+        deps = [model] + _RUNNER_DEPS,
+        **kwargs
+    )
