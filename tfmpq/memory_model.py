@@ -266,12 +266,13 @@ class MemoryModel:
       }
       for weight in self.network.weights:
         if weight.fixed_bits is None:
-          bits[weight.name] = min(
-              BIT_WIDTHS,
-              key=lambda width, name=weight.name: self._flash_bytes(
-                  QuantizationPolicy.of({**bits, name: width})
-              ),
-          )
+          sizes = {
+              width: self._flash_bytes(
+                  QuantizationPolicy.of({**bits, weight.name: width})
+              )
+              for width in BIT_WIDTHS
+          }
+          bits[weight.name] = min(sizes, key=sizes.__getitem__)
       self._narrowest_bits = bits
     return dict(self._narrowest_bits)
 

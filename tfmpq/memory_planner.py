@@ -331,7 +331,7 @@ class _Scan:
     self._capacity = capacity
     self._offsets = [0] * len(buffers)
     self._steps = 0
-    self._dead = set()
+    self._dead: set[tuple[int, tuple[tuple[int, int, int], ...]]] = set()
 
   def run(self) -> dict[str, int] | None:
     """Returns buffer name -> offset, or None if nothing was found."""

@@ -137,7 +137,7 @@ def channel_major(codes: np.ndarray, num_channels: int) -> np.ndarray:
 
 
 def _check_layer(network: QuantizedNetwork, layer: specs.LayerSpec) -> None:
-  """Raises ValueError unless the constants suit the layer and cannot overflow."""
+  """Raises ValueError unless the constants suit the layer, free of overflow."""
   constants = network.constants[layer.name]
   expected = {
       specs.Op.ADD: quantization.AddRescale,

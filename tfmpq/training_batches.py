@@ -40,7 +40,7 @@ def augment(
   """Returns shifted and mirrored copies of uint8 images [N, H, W, C]."""
   num, height, width, _ = images.shape
   if augmentation.flip:
-    mirrored = rng.random(num) < 0.5
+    mirrored = rng.random((num,)) < 0.5
     images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
   shift = augmentation.max_shift
   if shift:

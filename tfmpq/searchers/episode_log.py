@@ -12,8 +12,11 @@ from typing import Any
 
 from tfmpq.evaluation import Evaluation
 from tfmpq.searchers import search_state
-from tfmpq.searchers.searcher import EpisodeRecord, OnEpisode, SearchProblem
-from tfmpq.searchers.searcher import SearchProgress, SearchResult
+from tfmpq.searchers.searcher import EpisodeRecord
+from tfmpq.searchers.searcher import OnEpisode
+from tfmpq.searchers.searcher import SearchProblem
+from tfmpq.searchers.searcher import SearchProgress
+from tfmpq.searchers.searcher import SearchResult
 from tfmpq.specs import QuantizationPolicy
 
 _FILE_NAME = 'episodes.json'

@@ -17,10 +17,12 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 def write_arrays(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
   """Replaces an .npz file at once."""
-  _replace(path, lambda file: np.savez(file, **arrays))
+  named: dict[str, Any] = dict(arrays)
+  _replace(path, lambda file: np.savez(file, **named))
 
 
 def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Returns the arrays that `write_arrays` wrote."""
   with np.load(path, allow_pickle=False) as arrays:
     return {name: arrays[name] for name in arrays.files}
 

@@ -13,10 +13,16 @@ import math
 import os
 from typing import Any, Protocol
 
-from tfmpq.budgets import BudgetError, MemoryBudget, MemoryFootprint
+from tfmpq.budgets import BudgetError
+from tfmpq.budgets import MemoryBudget
+from tfmpq.budgets import MemoryFootprint
 from tfmpq.evaluation import Evaluation
-from tfmpq.specs import NetworkSpec, QuantizationPolicy, TensorKind, TensorSpec
-from tfmpq.specs import BIT_WIDTHS, did_you_mean
+from tfmpq.specs import BIT_WIDTHS
+from tfmpq.specs import did_you_mean
+from tfmpq.specs import NetworkSpec
+from tfmpq.specs import QuantizationPolicy
+from tfmpq.specs import TensorKind
+from tfmpq.specs import TensorSpec
 
 SEARCH_TENSORS = ('weights', 'activations', 'both')
 OBJECTIVES = ('cross_entropy', 'accuracy')
@@ -189,12 +195,14 @@ class EpisodeRecord:
 
   @classmethod
   def from_json_dict(cls, raw: Mapping[str, Any]) -> EpisodeRecord:
-    return cls(**{
-        **raw,
-        'policy': QuantizationPolicy.of(raw['policy']),
-        'evaluation': Evaluation(**raw['evaluation']),
-        'footprint': MemoryFootprint(**raw['footprint']),
-    })
+    return cls(
+        **{
+            **raw,
+            'policy': QuantizationPolicy.of(raw['policy']),
+            'evaluation': Evaluation(**raw['evaluation']),
+            'footprint': MemoryFootprint(**raw['footprint']),
+        }
+    )
 
 
 @dataclasses.dataclass(frozen=True)
