@@ -230,7 +230,7 @@ def _kernels(tmp_path_factory):
   objects = []
   for source in sources:
     objects.append(folder / f'{pathlib.Path(source).stem}.o')
-    command = ['gcc', '-std=c99', '-O0, f'-I{_ROOT}', '-c', _ROOT / source]
+    command = ['gcc', '-std=c99', '-O0', f'-I{_ROOT}', '-c', _ROOT / source]
     _run([*command, '-o', objects[-1]])
   return objects
 
