@@ -1,0 +1,59 @@
+"""Tests of the memory models joined with the writers."""
+
+import pytest
+
+from tests import mobilenet_specs
+from tfmpq import backends
+from tfmpq import c_writer
+from tfmpq import memory_planner
+from tfmpq import specs
+from tfmpq import tflite_writer
+
+
+def _network():
+  return mobilenet_specs.mobilenet_v2(0.35, 32)
+
+
+@pytest.mark.parametrize('per_channel', [True, False])
+@pytest.mark.parametrize(
+    'backend, writer', [('c', c_writer), ('tflm', tflite_writer)]
+)
+def test_flash_is_what_the_writer_of_the_backend_says(
+    backend, writer, per_channel
+):
+  network = _network()
+  model = backends.build_memory_model(network, 'arena', backend, per_channel)
+  for bits in specs.BIT_WIDTHS:
+    policy = specs.QuantizationPolicy.uniform(network, bits, 8)
+    assert model.footprint(policy).flash_bytes == writer.flash_bytes(
+        network, policy, per_channel
+    )
+  assert model.name == f'arena {backend}'
+
+
+def test_ram_of_backend_c_is_the_exported_plan():
+  network = _network()
+  model = backends.build_memory_model(network, 'arena', 'c', True)
+  for bits in specs.BIT_WIDTHS:
+    policy = specs.QuantizationPolicy.uniform(network, 8, bits)
+    plan = memory_planner.arena_plan(network, policy)
+    assert model.footprint(policy).ram_bytes == plan.size_bytes
+
+
+@pytest.mark.parametrize(
+    'per_channel, scheme', [(True, 'mixpc'), (False, 'mixpl')]
+)
+def test_paper_model_stores_zero_points_as_the_network_does(
+    per_channel, scheme
+):
+  model = backends.build_memory_model(_network(), 'paper', 'c', per_channel)
+  assert model.name == f'paper {scheme}'
+
+
+@pytest.mark.parametrize(
+    'name, backend, wrong',
+    [('areena', 'c', "mean 'arena'"), ('arena', 'tflite', "mean 'tflm'|are")],
+)
+def test_an_unknown_name_is_refused(name, backend, wrong):
+  with pytest.raises(ValueError, match=wrong):
+    backends.build_memory_model(_network(), name, backend, True)
