@@ -1,0 +1,298 @@
+/* Runs every case of a file of golden vectors and compares bytes.
+ *
+ * usage: kernels_test FILE
+ *
+ * A case runs several times, with its buffers at other addresses: aligned, odd,
+ * ending where their memory ends (which the address sanitizer watches), and for
+ * an add also in place. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tflm_ext/kernels/add.h"
+#include "tflm_ext/kernels/average_pool.h"
+#include "tflm_ext/kernels/conv2d.h"
+#include "tflm_ext/kernels/depthwise_conv2d.h"
+#include "tflm_ext/kernels/fully_connected.h"
+#include "tflm_ext/kernels/kernels_test_case.h"
+#include "tflm_ext/kernels/max_pool.h"
+#include "tflm_ext/runners/memory_sections.h"
+
+enum { kGuardBytes = 16, kGuard = 0xa5, kUnwritten = 0x5a, kMaxFailures = 10 };
+
+typedef void (*ConvKernel)(const tfmpq_conv_params*, const void*, const void*,
+                           const tfmpq_channel*, const int8_t*, void*, void*);
+typedef void (*AddKernel)(const tfmpq_add_params*, const void*, const void*,
+                          void*);
+typedef void (*AveragePoolKernel)(const tfmpq_pool_params*, const void*,
+                                  const int32_t*, void*);
+typedef void (*MaxPoolKernel)(const tfmpq_pool_params*, const void*, void*);
+
+#define CONV2D(a, w, o) tfmpq_conv2d_a##a##_w##w##_o##o,
+#define DEPTHWISE(a, w, o) tfmpq_depthwise_conv2d_a##a##_w##w##_o##o,
+#define FULLY_CONNECTED(a, w, o) tfmpq_fully_connected_a##a##_w##w##_o##o,
+#define ADD(a, b, o) tfmpq_add_a##a##_a##b##_o##o,
+#define AVERAGE_POOL(a, o) tfmpq_average_pool_a##a##_o##o,
+#define MAX_POOL(a) tfmpq_max_pool_a##a,
+
+/* Indexed by op, input width, weight width, output width. */
+static const ConvKernel kConvKernels[3][27] = {
+    {TFMPQ_FOR_EACH_TRIPLE(CONV2D)},
+    {TFMPQ_FOR_EACH_TRIPLE(DEPTHWISE)},
+    {TFMPQ_FOR_EACH_TRIPLE(FULLY_CONNECTED)},
+};
+static const AddKernel kAddKernels[27] = {TFMPQ_FOR_EACH_TRIPLE(ADD)};
+static const AveragePoolKernel kAveragePoolKernels[9] = {
+    TFMPQ_FOR_EACH_PAIR(AVERAGE_POOL)};
+static const MaxPoolKernel kMaxPoolKernels[3] = {
+    TFMPQ_FOR_EACH_WIDTH(MAX_POOL)};
+
+/* Where a run's buffers lie. */
+typedef struct {
+  uint8_t* input;
+  uint8_t* second;
+  uint8_t* parameters;
+  uint8_t* output;
+} Operands;
+
+/* How a run places its buffers. */
+typedef enum { kAligned, kOdd, kAtTheEnd, kNumPlacements } Placement;
+
+static const char* const kPlacementNames[kNumPlacements] = {
+    "aligned", "at odd addresses", "at the end of memory"};
+
+enum { kRunBytes = kGoldenBufferBytes + 2 * kGuardBytes };
+TFMPQ_ARENA static uint8_t input_memory[kRunBytes];
+TFMPQ_ARENA static uint8_t second_memory[kRunBytes];
+TFMPQ_ARENA static uint8_t parameters_memory[kRunBytes];
+TFMPQ_ARENA static uint8_t output_memory[kRunBytes];
+
+/* Returns the number of a width in the lists of widths.h. */
+static int width_index(int32_t bits) { return bits / 4; }
+
+static int triple_index(const GoldenFields* fields) {
+  return (width_index(fields->a_bits) * 3 + width_index(fields->w_bits)) * 3 +
+         width_index(fields->o_bits);
+}
+
+static void run_conv(const GoldenFields* fields, const Operands* operands) {
+  const tfmpq_conv_params params = {
+      .input_height = (uint16_t)fields->input_height,
+      .input_width = (uint16_t)fields->input_width,
+      .input_channels = (uint16_t)fields->input_channels,
+      .output_height = (uint16_t)fields->output_height,
+      .output_width = (uint16_t)fields->output_width,
+      .output_channels = (uint16_t)fields->output_channels,
+      .kernel_height = (uint8_t)fields->kernel_height,
+      .kernel_width = (uint8_t)fields->kernel_width,
+      .stride_height = (uint8_t)fields->stride_height,
+      .stride_width = (uint8_t)fields->stride_width,
+      .pad_top = (uint8_t)fields->pad_top,
+      .pad_left = (uint8_t)fields->pad_left,
+      .input_zero_point = (int8_t)fields->input_zero_point,
+      .output_zero_point = (int8_t)fields->output_zero_point,
+      .weight_zero_point = (int8_t)fields->second_zero_point,
+      .layout = TFMPQ_LAYOUT_PLAIN,
+      .shift = (uint8_t)fields->shift,
+      .pre_shift = (uint8_t)fields->pre_shift,
+  };
+  const void* channels = operands->parameters;
+  const void* zero_points =
+      fields->per_channel_zero_points
+          ? operands->parameters +
+                (size_t)fields->output_channels * sizeof(tfmpq_channel)
+          : NULL;
+  kConvKernels[fields->op][triple_index(fields)](
+      &params, operands->input, operands->second, channels, zero_points,
+      operands->output, NULL);
+}
+
+static void run_add(const GoldenFields* fields, const Operands* operands) {
+  int32_t multipliers[2];
+  memcpy(multipliers, operands->parameters, sizeof(multipliers));
+  const tfmpq_add_params params = {
+      .num_pixels = (uint32_t)(fields->input_height * fields->input_width),
+      .multiplier_a = multipliers[0],
+      .multiplier_b = multipliers[1],
+      .channels = (uint16_t)fields->input_channels,
+      .zero_point_a = (int8_t)fields->input_zero_point,
+      .zero_point_b = (int8_t)fields->second_zero_point,
+      .output_zero_point = (int8_t)fields->output_zero_point,
+      .shift = (uint8_t)fields->shift,
+  };
+  kAddKernels[triple_index(fields)](&params, operands->input, operands->second,
+                                    operands->output);
+}
+
+static void run_pool(const GoldenFields* fields, const Operands* operands) {
+  const tfmpq_pool_params params = {
+      .input_height = (uint16_t)fields->input_height,
+      .input_width = (uint16_t)fields->input_width,
+      .output_height = (uint16_t)fields->output_height,
+      .output_width = (uint16_t)fields->output_width,
+      .channels = (uint16_t)fields->input_channels,
+      .num_multipliers =
+          (uint16_t)((size_t)fields->parameters_bytes / sizeof(int32_t)),
+      .kernel_height = (uint8_t)fields->kernel_height,
+      .kernel_width = (uint8_t)fields->kernel_width,
+      .stride_height = (uint8_t)fields->stride_height,
+      .stride_width = (uint8_t)fields->stride_width,
+      .pad_top = (uint8_t)fields->pad_top,
+      .pad_left = (uint8_t)fields->pad_left,
+      .input_zero_point = (int8_t)fields->input_zero_point,
+      .output_zero_point = (int8_t)fields->output_zero_point,
+      .shift = (uint8_t)fields->shift,
+      .pre_shift = (uint8_t)fields->pre_shift,
+  };
+  const int a = width_index(fields->a_bits);
+  if (fields->op == kMaxPool) {
+    kMaxPoolKernels[a](&params, operands->input, operands->output);
+  } else {
+    const void* multipliers = operands->parameters;
+    kAveragePoolKernels[a * 3 + width_index(fields->o_bits)](
+        &params, operands->input, multipliers, operands->output);
+  }
+}
+
+/* Copies bytes into a memory of kRunBytes. Returns where they begin. */
+static uint8_t* place(Bytes bytes, uint8_t* memory, Placement placement,
+                      size_t odd_offset) {
+  size_t offset = placement == kOdd ? odd_offset : 0;
+  if (placement == kAtTheEnd) offset = kRunBytes - bytes.num_bytes;
+  memcpy(memory + offset, bytes.data, bytes.num_bytes);
+  return memory + offset;
+}
+
+static int is_unchanged(const uint8_t* copy, Bytes bytes) {
+  return memcmp(copy, bytes.data, bytes.num_bytes) == 0;
+}
+
+/* Returns 1 if kGuardBytes bytes are as they were before the run. */
+static int is_guard(const uint8_t* bytes) {
+  for (int i = 0; i < kGuardBytes; ++i) {
+    if (bytes[i] != kGuard) return 0;
+  }
+  return 1;
+}
+
+/* Returns NULL, or what is wrong with an output. */
+static const char* compare(Bytes expected, const uint8_t* output) {
+  for (size_t i = 0; i < expected.num_bytes; ++i) {
+    if (output[i] == expected.data[i]) continue;
+    printf("output byte %lu: expected 0x%02x, received 0x%02x\n",
+           (unsigned long)i, expected.data[i], output[i]);
+    return "wrong output";
+  }
+  return NULL;
+}
+
+/* Runs a case once. Returns NULL, or what is wrong with it. */
+static const char* run_once(const GoldenCase* golden_case,
+                            Placement placement) {
+  const GoldenFields* fields = &golden_case->fields;
+  const Bytes expected = golden_case->output;
+  const Operands operands = {
+      place(golden_case->input, input_memory, placement, 3),
+      place(golden_case->second, second_memory, placement, 1),
+      place(golden_case->parameters, parameters_memory, placement, 4),
+      output_memory + kGuardBytes + (placement == kOdd ? 1 : 0),
+  };
+  memset(output_memory, kGuard, kRunBytes);
+  memset(operands.output, kUnwritten, expected.num_bytes);
+  if (fields->op == kAdd) {
+    run_add(fields, &operands);
+  } else if (fields->op == kAveragePool || fields->op == kMaxPool) {
+    run_pool(fields, &operands);
+  } else {
+    run_conv(fields, &operands);
+  }
+  if (!is_unchanged(operands.input, golden_case->input) ||
+      !is_unchanged(operands.second, golden_case->second) ||
+      !is_unchanged(operands.parameters, golden_case->parameters)) {
+    return "changed its input";
+  }
+  if (!is_guard(operands.output - kGuardBytes)) {
+    return "wrote before the output";
+  }
+  if (!is_guard(operands.output + expected.num_bytes)) {
+    return "wrote after the output";
+  }
+  return compare(expected, operands.output);
+}
+
+/* Runs an add that writes over one of its inputs, if it may. Returns NULL, or
+ * what is wrong with it. */
+static const char* run_in_place(const GoldenCase* golden_case,
+                                int over_second) {
+  const Bytes source = over_second ? golden_case->second : golden_case->input;
+  const Bytes expected = golden_case->output;
+  if (source.num_bytes < expected.num_bytes) return NULL;
+  Operands operands = {
+      place(golden_case->input, input_memory, kOdd, 3),
+      place(golden_case->second, second_memory, kOdd, 1),
+      place(golden_case->parameters, parameters_memory, kAligned, 0),
+      NULL,
+  };
+  operands.output = over_second ? operands.second : operands.input;
+  run_add(&golden_case->fields, &operands);
+  const size_t num_bytes = expected.num_bytes;
+  if (memcmp(operands.output + num_bytes, source.data + num_bytes,
+             source.num_bytes - num_bytes) != 0) {
+    return "wrote after the output";
+  }
+  return compare(expected, operands.output);
+}
+
+static void print_failure(const GoldenFields* fields, int32_t number,
+                          const char* placement, const char* problem) {
+  static const char* const kOpNames[] = {"conv2d",          "depthwise_conv2d",
+                                         "fully_connected", "add",
+                                         "average_pool",    "max_pool"};
+  printf("FAILED: case %ld, %s a%ld w%ld o%ld, input [%ld, %ld, %ld], ",
+         (long)number, kOpNames[fields->op], (long)fields->a_bits,
+         (long)fields->w_bits, (long)fields->o_bits, (long)fields->input_height,
+         (long)fields->input_width, (long)fields->input_channels);
+  printf("kernel [%ld, %ld], buffers %s: %s\n", (long)fields->kernel_height,
+         (long)fields->kernel_width, placement, problem);
+}
+
+/* Runs a case in every placement. Returns the number of failures. */
+static int run_case(const GoldenCase* golden_case, int32_t number) {
+  int failures = 0;
+  for (int placement = 0; placement < kNumPlacements; ++placement) {
+    const char* problem = run_once(golden_case, (Placement)placement);
+    if (problem == NULL) continue;
+    print_failure(&golden_case->fields, number, kPlacementNames[placement],
+                  problem);
+    ++failures;
+  }
+  if (golden_case->fields.op != kAdd) return failures;
+  for (int over_second = 0; over_second < 2; ++over_second) {
+    const char* problem = run_in_place(golden_case, over_second);
+    if (problem == NULL) continue;
+    print_failure(&golden_case->fields, number,
+                  over_second ? "in place of b" : "in place of a", problem);
+    ++failures;
+  }
+  return failures;
+}
+
+int main(int argc, char** argv) {
+  TfmpqFile file;
+  if (argc != 2 || tfmpq_file_open(argv[1], &file) != 0) {
+    printf("usage: kernels_test FILE, a file of golden vectors\n");
+    return 1;
+  }
+  int32_t seed = 0;
+  int32_t num_cases = 0;
+  if (golden_read_header(&file, &seed, &num_cases) != 0) return 1;
+  int failures = num_cases < 1;
+  GoldenCase golden_case;
+  for (int32_t i = 0; i < num_cases && failures < kMaxFailures; ++i) {
+    if (golden_read_case(&file, &golden_case) != 0) return 1;
+    failures += run_case(&golden_case, i);
+  }
+  tfmpq_file_close(&file);
+  printf("%ld cases of seed %ld: %d failures\n", (long)num_cases, (long)seed,
+         failures);
+  return failures != 0;
+}
