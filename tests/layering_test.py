@@ -32,8 +32,8 @@ _LAYERS = (
     searchers.random_search searchers.replay_buffer searchers.rule_based
     searchers.search_state searchers.searcher tiny_models training_batches""",
     # L3: lowering and the writers.
-    """backends c_text c_writer lowering report tflite_file tflite_layout tflite_options
-    tflite_reader tflite_writer""",
+    """backends c_text c_writer lowering report tflite_file tflite_layout
+    tflite_options tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
     """deploy evaluate experiment_flags export finetune pretrain pretraining
     search""",
