@@ -37,7 +37,9 @@ def _report(path, cases):
   return path
 
 
-def _run(tmp_path, events, capsys):
+def _run(tmp_path, events, capsys, bazel_status="SUCCESS"):
+  exit_code = {"name": bazel_status}
+  events = [*events, {"id": {}, "finished": {"exitCode": exit_code}}]
   path = tmp_path / "events.json"
   path.write_text("\n".join(map(json.dumps, events)), encoding="utf-8")
   status = ci_summary.main(path)
@@ -96,6 +98,19 @@ def test_timed_out_target_with_broken_report_counts_as_failed(tmp_path, capsys):
   status, lines = _run(tmp_path, events, capsys)
   assert status == 1
   assert lines[-1] == "0 passed, 1 failed"
+
+
+def test_package_that_cannot_be_loaded_is_a_failure(tmp_path, capsys):
+  report = _report(tmp_path / "1.xml", "<testcase/>")
+  events = [
+      _configured(_LABEL),
+      _result(_LABEL, report),
+      _summary(_LABEL, "PASSED"),
+  ]
+  status, lines = _run(tmp_path, events, capsys, "PARSING_FAILURE")
+  assert status == 1
+  assert lines[0].startswith("PARSING_FAILURE")
+  assert lines[-1] == "1 passed, 1 failed"
 
 
 def test_tflm_targets_are_counted(tmp_path, capsys):

@@ -56,11 +56,13 @@ class Summary:
     tags: label -> tags, of every test target that was asked for.
     status: label -> overall status, of those that ran.
     counts: label -> [passed, failed] over its shards.
+    bazel_status: how Bazel ended; "SUCCESS" if all was built and passed.
   """
 
   def __init__(self, events):
     self.tags: dict[str, list[str]] = {}
     self.status: dict[str, str] = {}
+    self.bazel_status = "UNKNOWN"
     self.counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for event in events:
       self._add(event)
@@ -76,6 +78,8 @@ class Summary:
     elif "testSummary" in event_id:
       label = event_id["testSummary"]["label"]
       self.status[label] = event["testSummary"]["overallStatus"]
+    elif "finished" in event:
+      self.bazel_status = event["finished"]["exitCode"]["name"]
     elif "testResult" in event_id:
       # A retried attempt is followed by another one that decides.
       label = event_id["testResult"]["label"]
@@ -108,6 +112,10 @@ def main(path):
     failed += target_failed
     if target_failed:
       print(f"{summary.status.get(label, 'NOT RUN')}: {label}")
+  if summary.bazel_status != "SUCCESS" and not failed:
+    # A package that cannot be loaded takes its tests with it, unlisted.
+    print(f"{summary.bazel_status}: see Bazel's messages above")
+    failed = 1
   tflm = [label for label in labels if "tflm" in summary.tags.get(label, [])]
   num_tflm = sum(label in summary.status for label in tflm)
   print(f"TFLM: {num_tflm} run" if num_tflm else "TFLM: skipped")
