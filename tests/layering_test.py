@@ -35,8 +35,8 @@ _LAYERS = (
     """backends c_text c_writer lowering report tflite_file tflite_layout
     tflite_options tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
-    """deploy evaluate experiment_flags export finetune pretrain pretraining
-    search""",
+    """deploy evaluate experiment_flags export exporting finetune pretrain
+    pretraining search""",
 )
 
 _COMMAND_LINE_LAYER = 4

@@ -1,0 +1,89 @@
+"""Writes the integer network of a run directory as .tflite and as C.
+
+  ./bazelw run //tfmpq:export -- --run_dir=/tmp/my_run
+
+reads <run_dir>/quantized_network.npz, which //tfmpq:search and //tfmpq:finetune
+leave there, and writes
+
+  <run_dir>/model.tflite          for TensorFlow Lite Micro: custom ops, packed
+                                  weights and activations, memory plan
+  <run_dir>/model.c, model.h      plain C99: constants, one arena, no
+                                  interpreter, no heap
+
+It prints predicted and written bytes and fails if they differ. model.tflite is
+opened again, alone, and must give the network's logits on random images; to
+see the accuracy of a network use //tfmpq:evaluate, to run it on emulated cores
+//tfmpq:deploy. Formats and byte layouts: tflm_ext/README.md.
+
+Writing only one of the two:
+
+  ./bazelw run //tfmpq:export -- --run_dir=/tmp/my_run --notflite
+"""
+
+import sys
+
+from absl import app
+from absl import flags
+
+from tfmpq import config
+from tfmpq import exporting
+from tfmpq import user_paths
+
+_DEFAULT_RUN_DIR = f'runs/{config.ExperimentConfig().name}'
+
+_RUN_DIR = flags.DEFINE_string(
+    'run_dir',
+    _DEFAULT_RUN_DIR,
+    'Folder that holds quantized_network.npz; the files are written there.',
+)
+_TFLITE = flags.DEFINE_bool('tflite', True, 'Write model.tflite.')
+_C = flags.DEFINE_bool('c', True, 'Write model.c and model.h.')
+_CHECK_IMAGES = flags.DEFINE_integer(
+    'check_images',
+    20,
+    'Random images on which model.tflite, read back, must give equal logits.',
+    lower_bound=1,
+)
+
+_CHECK_SEED = 0
+
+
+def main(argv: list[str]) -> None:
+  """Runs the program; a mistake of the caller ends it with one line."""
+  if len(argv) > 1:
+    raise app.UsageError(f'expected flags only, got {argv[1:]}')
+  try:
+    export()
+  except (ValueError, FileNotFoundError) as error:
+    sys.exit(f'export: {error}')
+
+
+def export() -> None:
+  """Exports as the flags say and prints one line per file."""
+  if not (_TFLITE.value or _C.value):
+    raise ValueError('nothing to write: --notflite and --noc exclude both')
+  folder = user_paths.resolve(_RUN_DIR.value)
+  network = exporting.load_network(folder)
+  exports = []
+  if _TFLITE.value:
+    codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
+    exports.append(exporting.export_tflite(network, folder, codes))
+    print(f'model.tflite, read back: equal logits on {len(codes)} images')
+  if _C.value:
+    exports.append(exporting.export_c(network, folder))
+  for item in exports:
+    print(_summary(item))
+
+
+def _summary(item: exporting.Export) -> str:
+  names = ' and '.join(str(path) for path in item.paths)
+  return (
+      f'{names}: FLASH {item.flash_bytes:,} bytes written, '
+      f'{item.predicted.flash_bytes:,} predicted; arena '
+      f'{item.arena_bytes:,} bytes of activations, '
+      f'{item.predicted.ram_bytes:,} bytes of RAM predicted'
+  )
+
+
+if __name__ == '__main__':
+  app.run(main)
