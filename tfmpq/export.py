@@ -77,12 +77,16 @@ def export() -> None:
 
 def _summary(item: exporting.Export) -> str:
   names = ' and '.join(str(path) for path in item.paths)
-  return (
+  ram_bytes = item.predicted.ram_bytes
+  text = (
       f'{names}: FLASH {item.flash_bytes:,} bytes written, '
-      f'{item.predicted.flash_bytes:,} predicted; arena '
-      f'{item.arena_bytes:,} bytes of activations, '
-      f'{item.predicted.ram_bytes:,} bytes of RAM predicted'
+      f'{item.predicted.flash_bytes:,} predicted; RAM {item.arena_bytes:,} '
+      'bytes for activations'
   )
+  if item.backend == 'tflm':
+    own_bytes = ram_bytes - item.arena_bytes
+    return f"{text}, {own_bytes:,} estimated for TFLM's own structures"
+  return f'{text}, {ram_bytes:,} predicted'
 
 
 if __name__ == '__main__':
