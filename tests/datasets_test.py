@@ -1,4 +1,4 @@
-"""Tests of data sets, the input contract and training batches."""
+"""Tests of data sets and of the input contract."""
 
 import gzip
 import struct
@@ -11,7 +11,6 @@ import tensorflow_datasets as tfds
 from tfmpq import dataset_sources
 from tfmpq import datasets
 from tfmpq import fashion_mnist
-from tfmpq import training_batches
 
 _NO_NETWORK = 'no data set is downloaded in tests'
 
@@ -165,6 +164,41 @@ def test_absent_fashion_mnist_says_where_it_looked_and_what_to_do(
     assert part in message
 
 
+def test_downloaded_fashion_mnist_is_read_where_the_package_is_absent(
+    tmp_path, monkeypatch
+):
+  monkeypatch.setattr(fashion_mnist, 'DEBIAN_DIR', tmp_path / 'debian')
+  _write_idx_files(tmp_path / 'idx', _random_arrays())
+  downloaded = []
+
+  class FakeTfdsBuilder:
+    """Stands in for tfds' own builder, which would fetch 30 MB."""
+
+    info = fashion_mnist.LocalFashionMnist(data_dir=tmp_path / 'info').info
+    name = 'fashion_mnist'
+
+    def is_prepared(self):
+      return bool(downloaded)
+
+    def download_and_prepare(self):
+      downloaded.append(
+          fashion_mnist.prepare(tmp_path / 'downloaded', tmp_path / 'idx')
+      )
+
+    def as_dataset(self, split):
+      return downloaded[0].as_dataset(split=split)
+
+  monkeypatch.setattr(tfds, 'builder', lambda name, data_dir: FakeTfdsBuilder())
+  with pytest.raises(FileNotFoundError):
+    datasets.load_dataset(data_dir=tmp_path / 'cache')
+  assert not downloaded
+  first = datasets.load_dataset(data_dir=tmp_path / 'cache', download=True)
+  again = datasets.load_dataset(data_dir=tmp_path / 'cache')
+  assert len(downloaded) == 1
+  assert len(first.test) == 40
+  np.testing.assert_array_equal(first.test.images, again.test.images)
+
+
 def test_damaged_idx_file_is_refused(tmp_path):
   path = tmp_path / 'images.gz'
   with gzip.open(path, 'wb') as file:
@@ -286,70 +320,4 @@ def test_debian_package_has_the_documented_splits():
     assert examples.images.shape == (10 * per_class, 28, 28, 1)
     np.testing.assert_array_equal(
         np.bincount(examples.labels), [per_class] * 10
-    )
-
-
-# --- Training batches.
-
-
-def _batches(seed=3, **kwargs):
-  rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (10, 6, 5, 2), np.uint8)
-  return images, training_batches.TrainingBatches(
-      images, np.arange(10), 4, seed, **kwargs
-  )
-
-
-def test_batch_is_a_function_of_seed_and_step():
-  _, straight = _batches()
-  expected = [straight.batch(step) for step in range(5)]
-  _, again = _batches()
-  for step in (4, 0, 3, 1, 2):  # Any order, as after a restart.
-    images, labels = again.batch(step)
-    np.testing.assert_array_equal(images, expected[step][0])
-    np.testing.assert_array_equal(labels, expected[step][1])
-  _, other_seed = _batches(seed=4)
-  assert not np.array_equal(other_seed.batch(0)[1], expected[0][1])
-
-
-def test_epoch_draws_no_example_twice():
-  images, batches = _batches(augmentation=training_batches.NO_AUGMENTATION)
-  assert batches.steps_per_epoch == 2
-  for epoch in range(3):
-    drawn = [batches.batch(2 * epoch + i) for i in range(2)]
-    labels = np.concatenate([d[1] for d in drawn])
-    assert len(set(labels)) == 8
-    np.testing.assert_array_equal(
-        np.concatenate([d[0] for d in drawn]), images[labels]
-    )
-
-
-def test_augmented_image_is_a_shifted_and_perhaps_mirrored_copy():
-  images = np.random.default_rng(5).integers(1, 256, (64, 6, 5, 1), np.uint8)
-  augmented = training_batches.augment(
-      images, training_batches.Augmentation(1, True), np.random.default_rng(6)
-  )
-  seen = set()
-  for image, result in zip(images, augmented, strict=True):
-    matches = [
-        (flip, dy, dx)
-        for flip in (False, True)
-        for dy in range(3)
-        for dx in range(3)
-        if np.array_equal(
-            np.pad(image[:, ::-1] if flip else image, ((1, 1), (1, 1), (0, 0)))[
-                dy : dy + 6, dx : dx + 5
-            ],
-            result,
-        )
-    ]
-    assert len(matches) == 1
-    seen.update(matches)
-  assert len(seen) >= 15  # Of 18; 64 draws miss few.
-
-
-def test_batch_size_beyond_the_examples_is_refused():
-  with pytest.raises(ValueError, match='from 1 to 3 .*got 4'):
-    training_batches.TrainingBatches(
-        np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3, np.int32), 4, 0
     )

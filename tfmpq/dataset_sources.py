@@ -52,14 +52,18 @@ def read(name, data_dir, download, image_size) -> SourceData:
 
 
 def _read_fashion_mnist(data_dir, download):
+  import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
+
   from tfmpq import fashion_mnist  # pylint: disable=import-outside-toplevel
 
   try:
     builder = fashion_mnist.prepare(data_dir)
   except FileNotFoundError:
-    if not download:
-      raise
-    return _read_tfds('fashion_mnist', data_dir, download, None)
+    builder = tfds.builder('fashion_mnist', data_dir=data_dir)
+    if not builder.is_prepared():
+      if not download:
+        raise
+      builder.download_and_prepare()
   return _read_builder(builder, 'test', None)
 
 
