@@ -23,14 +23,15 @@ _LAYERS = (
     memory_planner packing paper_memory quantization quantized_network ram_model
     weight_rounding""",
     # L2: reference ops, Keras, data, training, search.
-    """activation_clips calibration_tables conv_blocks dataset_sources
-    datasets evaluation evaluators fashion_mnist finetuning float_ops
+    """activation_clips calibration_tables conv_blocks dataset_sources datasets
+    evaluation evaluators fashion_mnist finetuning float_ops
     float_statistics float_training float_weights graph_draft keras_graph
     keras_layers mobilenet models qat quantized_forward quantizers
     reference_ops reproducibility searchers searchers.ddpg
     searchers.environment searchers.episode_log searchers.mlp
     searchers.random_search searchers.replay_buffer searchers.rule_based
-    searchers.search_state searchers.searcher tiny_models training_batches""",
+    searchers.search_state searchers.searcher tiny_models training_batches
+    weight_rounding""",
     # L3: lowering and the writers.
     """backends c_text c_writer lowering report tflite_file tflite_layout
     tflite_options tflite_reader tflite_writer""",

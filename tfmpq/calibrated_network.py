@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from tfmpq import quantization
 from tfmpq import specs
 
 
@@ -55,3 +56,31 @@ class CalibratedNetwork:
   weights: Mapping[str, CalibratedWeight]
   clips: Mapping[str, float]
   per_channel_zero_points: bool
+
+
+def activation_params(
+    network: CalibratedNetwork,
+) -> dict[str, quantization.QuantParams]:
+  """Returns name -> parameters, for every activation of the network.
+
+  Raises:
+    ValueError: an activation that needs a clip has none.
+  """
+  spec = network.spec
+  params = {}
+  for tensor in spec.activations:
+    owner = spec.tensor(spec.bits_owner(tensor.name))
+    if owner.name == spec.input:
+      params[tensor.name] = quantization.INPUT_PARAMS
+      continue
+    if owner.name not in network.clips:
+      raise ValueError(
+          f"activation '{owner.name}' has no clip; calibrate every activation "
+          "but the network input"
+      )
+    params[tensor.name] = quantization.activation_params(
+        network.policy.bits(spec, owner.name),
+        owner.signed,
+        network.clips[owner.name],
+    )
+  return params

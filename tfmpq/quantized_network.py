@@ -136,6 +136,13 @@ def channel_major(codes: np.ndarray, num_channels: int) -> np.ndarray:
   return codes.reshape(num_channels, -1)
 
 
+def weight_shaped(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+  """Returns [C_out, taps] in a weight's shape; inverse of `channel_major`."""
+  if len(shape) == 3:
+    return rows.T.reshape(shape)  # depthwise [kH, kW, C]
+  return rows.reshape(shape)
+
+
 def _check_layer(network: QuantizedNetwork, layer: specs.LayerSpec) -> None:
   """Raises ValueError unless the constants suit the layer, free of overflow."""
   constants = network.constants[layer.name]

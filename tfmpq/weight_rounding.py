@@ -1,0 +1,195 @@
+"""Codes for weights, chosen so that a layer's outputs change least.
+
+Rounding each weight to its nearest code ignores that a layer adds up its
+inputs: errors of weights whose inputs rise and fall together can cancel. Here
+the error of an output channel is measured where it counts, at the output:
+
+    E = (w - s (q - z))' H (w - s (q - z)),   H = covariance of the inputs,
+
+which is the mean squared error of the channel's output up to a constant, and a
+constant is what the bias takes care of. E is minimized by coordinate descent,
+one code at a time, in turn with the scale s that is best for the codes. (The
+objective is the one of Nagel et al., "Up or Down?", arXiv:2004.10568,
+equation 13; coordinate descent takes the place of their relaxation.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tfmpq import packing
+
+# Shares of a channel's range from which descent starts.
+_SHARES = {8: (1.0,), 4: (1.0, 0.85, 0.7), 2: (1.0, 0.8, 0.65, 0.5, 0.4)}
+_MAX_ROUNDS = 6
+_MAX_SWEEPS = 8
+# Added to H, relative to its mean diagonal: it keeps the codes of inputs that
+# never vary near their weights.
+_DAMPING = 1e-3
+# A channel whose weights all but vanish would get a scale in which its bias
+# overflows; it is coarser than the layer's coarsest channel by this at most.
+_MIN_RELATIVE_SCALE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RoundedWeight:
+  """Codes of a weight: `w ~ scale_c * (code - zero_point_c)`.
+
+  Attributes:
+    codes: int64 [C_out, taps] inside the width's range.
+    scales: float64 [C_out], positive.
+    zero_points: int64 [C_out], inside int8.
+  """
+
+  codes: np.ndarray
+  scales: np.ndarray
+  zero_points: np.ndarray
+
+
+def round_weight(
+    weight: np.ndarray,
+    covariance: np.ndarray,
+    bits: int,
+    per_channel_zero_points: bool,
+) -> RoundedWeight:
+  """Returns the codes of one layer's weight.
+
+  Args:
+    weight: float [C_out, taps] (quantized_network.channel_major).
+    covariance: [1, taps, taps], or one per output channel [C_out, taps, taps].
+    bits: 2, 4 or 8.
+    per_channel_zero_points: whether 4- and 2-bit codes have a zero point per
+      channel, else 2^(bits-1); 8-bit codes are symmetric.
+  """
+  weight = np.asarray(weight, np.float64)
+  damped = _damp(covariance)
+  floor = _scale_floor(weight, bits)
+  best, best_errors = None, None
+  for share in _SHARES[bits]:
+    if bits == 8 or not per_channel_zero_points:
+      start = _symmetric_start(weight, bits, share, floor)
+    else:
+      start = _asymmetric_start(weight, bits, share, floor)
+    candidate, errors = _descend(weight, damped, bits, start, floor)
+    if best is None:
+      best, best_errors = candidate, errors
+      continue
+    better = errors < best_errors
+    best = RoundedWeight(
+        np.where(better[:, None], candidate.codes, best.codes),
+        np.where(better, candidate.scales, best.scales),
+        np.where(better, candidate.zero_points, best.zero_points),
+    )
+    best_errors = np.where(better, errors, best_errors)
+  return best
+
+
+def code_limits(bits: int) -> tuple[int, int]:
+  """Returns the (lowest, highest) code of a weight; 8 bits: -127..127."""
+  return (-127, 127) if bits == 8 else packing.code_range(bits)
+
+
+def _damp(covariance: np.ndarray) -> np.ndarray:
+  taps = covariance.shape[-1]
+  diagonal = np.diagonal(covariance, axis1=1, axis2=2)  # [groups, taps]
+  mean = diagonal.mean(axis=1)
+  # Inputs that never vary at all: any positive value makes this plain rounding.
+  added = np.where(mean > 0, _DAMPING * mean, 1.0)
+  return covariance + added[:, None, None] * np.eye(taps)
+
+
+def _scale_floor(weight: np.ndarray, bits: int) -> float:
+  """Returns the smallest scale that a channel of this layer may have."""
+  lowest, highest = code_limits(bits)
+  largest = np.abs(weight).max() / ((highest - lowest) / 2)
+  return float(largest * _MIN_RELATIVE_SCALE) or 1.0
+
+
+def _symmetric_start(weight, bits: int, share: float, floor: float):
+  lowest, highest = code_limits(bits)
+  zero_point = 0 if bits == 8 else 2 ** (bits - 1)
+  # The side with the larger need decides: at 2 bits the codes reach from -2
+  # to +1 steps.
+  scales = np.maximum(
+      weight.max(axis=1) / (highest - zero_point),
+      -weight.min(axis=1) / (zero_point - lowest),
+  )
+  zero_points = np.full(len(weight), zero_point)
+  return _nearest(weight, bits, np.maximum(scales * share, floor), zero_points)
+
+
+def _asymmetric_start(weight, bits: int, share: float, floor: float):
+  lowest, highest = code_limits(bits)
+  middle = (weight.max(axis=1) + weight.min(axis=1)) / 2
+  half = (weight.max(axis=1) - weight.min(axis=1)) / 2 * share
+  scales = np.maximum(2 * half / (highest - lowest), floor)
+  # A zero point beyond int8 (weights far from zero that hardly differ) is not
+  # representable: a coarser scale brings it back.
+  scales = np.maximum(scales, np.abs(middle) / 120)
+  zero_points = np.floor((half - middle) / scales + 0.5).astype(np.int64)
+  return _nearest(weight, bits, scales, zero_points)
+
+
+def _nearest(weight, bits: int, scales, zero_points) -> RoundedWeight:
+  lowest, highest = code_limits(bits)
+  codes = np.floor(weight / scales[:, None] + 0.5) + zero_points[:, None]
+  codes = np.clip(codes, lowest, highest).astype(np.int64)
+  return RoundedWeight(codes, scales, zero_points)
+
+
+def _descend(weight, covariance, bits: int, start: RoundedWeight, floor: float):
+  """Returns (codes, errors [C_out]) of a local minimum of E."""
+  codes, scales = start.codes, start.scales
+  for _ in range(_MAX_ROUNDS):
+    centred = (codes - start.zero_points[:, None]).astype(np.float64)
+    scales = np.maximum(
+        _best_scales(weight, covariance, centred, scales), floor
+    )
+    before = codes
+    codes = _sweep(weight, covariance, bits, codes, scales, start.zero_points)
+    if (codes == before).all():
+      break
+  centred = (codes - start.zero_points[:, None]).astype(np.float64)
+  scales = np.maximum(_best_scales(weight, covariance, centred, scales), floor)
+  rest = weight - scales[:, None] * centred
+  errors = (_times(rest, covariance) * rest).sum(axis=1)
+  return RoundedWeight(codes, scales, start.zero_points), errors
+
+
+def _best_scales(weight, covariance, centred, fallback) -> np.ndarray:
+  """Returns the least-squares scale per channel, where it is positive."""
+  weighted = _times(centred, covariance)
+  wanted, norm = (weighted * weight).sum(axis=1), (weighted * centred).sum(1)
+  good = (wanted > 0) & (norm > 0)
+  return np.where(good, wanted / np.where(good, norm, 1.0), fallback)
+
+
+def _sweep(weight, covariance, bits: int, codes, scales, zero_points):
+  """Returns codes of which no single one can change to lower E."""
+  lowest, highest = code_limits(bits)
+  codes = codes.astype(np.float64)
+  rest = weight - scales[:, None] * (codes - zero_points[:, None])
+  gradient = _times(rest, covariance)  # [C_out, taps]
+  for _ in range(_MAX_SWEEPS):
+    changed = False
+    for tap in range(weight.shape[1]):
+      row = covariance[:, tap]  # [1 or C_out, taps]
+      ideal = codes[:, tap] + gradient[:, tap] / (scales * row[:, tap])
+      new = np.clip(np.floor(ideal + 0.5), lowest, highest)
+      delta = new - codes[:, tap]
+      if delta.any():
+        changed = True
+        codes[:, tap] = new
+        gradient -= (scales * delta)[:, None] * row
+    if not changed:
+      break
+  return codes.astype(np.int64)
+
+
+def _times(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+  """Returns rows [C_out, taps] times H, one H for all rows or one per row."""
+  if len(covariance) == 1:
+    return rows @ covariance[0]
+  return np.einsum('ct,ctu->cu', rows, covariance)
