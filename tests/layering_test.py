@@ -19,25 +19,27 @@ _LAYERS = (
     # L0: the nouns and plain helpers.
     """budgets config run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
-    """arena_memory budget_message calibrated_network float_network memory_model
-    memory_planner packing paper_memory quantization quantized_network ram_model
-    weight_rounding""",
+    """arena_memory budget_message calibrated_network float_network
+    memory_model memory_planner packing paper_memory quantization
+    quantized_network ram_model""",
     # L2: reference ops, Keras, data, training, search.
-    """activation_clips calibration_tables conv_blocks dataset_sources datasets
-    evaluation evaluators fashion_mnist finetuning float_ops
+    """activation_clips calibration_tables conv_blocks dataset_sources
+    datasets evaluation evaluators fashion_mnist finetuning float_ops
     float_statistics float_training float_weights graph_draft keras_graph
     keras_layers mobilenet models qat quantized_forward quantizers
-    reference_ops reproducibility searchers searchers.ddpg
-    searchers.environment searchers.episode_log searchers.mlp
-    searchers.random_search searchers.replay_buffer searchers.rule_based
-    searchers.search_state searchers.searcher tiny_models training_batches
+    reference_ops reproducibility searchers searchers.budget_growth
+    searchers.ddpg searchers.environment searchers.episode_log
+    searchers.greedy searchers.mlp searchers.random_search
+    searchers.replay_buffer searchers.rule_based searchers.search_state
+    searchers.searcher searchers.sensitivity tiny_models training_batches
     weight_rounding""",
     # L3: lowering and the writers.
-    """backends c_text c_writer lowering report tflite_file tflite_layout
-    tflite_options tflite_reader tflite_writer""",
+    """backends bazel_build c_text c_writer elf_sections firmware lowering
+    report report_page svg_charts tflite_file tflite_layout tflite_options
+    tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
-    """deploy evaluate experiment_flags export exporting finetune pretrain
-    pretraining search""",
+    """deploy deployment evaluate experiment_flags export exporting finetune
+    pretrain pretraining search""",
 )
 
 _COMMAND_LINE_LAYER = 4
@@ -120,6 +122,11 @@ def _own_imports(path, modules):
     if len(parts) > 1:
       found.add(".".join(parts[1:]))
   return found
+
+
+def test_no_module_has_two_layers():
+  names = " ".join(_LAYERS).split()
+  assert len(names) == len(set(names))
 
 
 def test_every_module_has_a_layer():

@@ -152,7 +152,7 @@ class ExperimentConfig:
 
 def parts() -> dict[str, type]:
   """Returns the parts of an ExperimentConfig: attribute name -> class."""
-  hints = typing.get_type_hints(ExperimentConfig)
+  hints: dict[str, type] = typing.get_type_hints(ExperimentConfig)
   return {n: t for n, t in hints.items() if dataclasses.is_dataclass(t)}
 
 
@@ -181,7 +181,7 @@ def override(
   by_part: dict[str, dict[str, object]] = {}
   for name, value in values.items():
     if name == 'name':
-      config = dataclasses.replace(config, name=value)
+      config = dataclasses.replace(config, name=typing.cast(str, value))
       continue
     if name not in known:
       raise ValueError(

@@ -19,8 +19,6 @@ import tensorflow_model_optimization as tfmot
 
 from tfmpq import packing
 
-_quantizers = tfmot.quantization.keras.quantizers
-
 
 def round_half_up(x: tf.Tensor) -> tf.Tensor:
   """Returns floor(x + 0.5) with the gradient of the identity."""
@@ -39,7 +37,7 @@ def fake_quantize(
   return (tf.clip_by_value(codes, lowest, highest) - zero_point) * scale
 
 
-class WeightQuantizer(_quantizers.Quantizer):
+class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
   """Learned scale per output channel; zero points per channel are fixed."""
 
   def __init__(self, bits: int, channel_axis: int, rank: int):
@@ -84,7 +82,7 @@ class WeightQuantizer(_quantizers.Quantizer):
     }
 
 
-class ActivationQuantizer(_quantizers.Quantizer):
+class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
   """Learned clip of one activation tensor, as `activation_params` means it."""
 
   def __init__(self, bits: int, signed: bool):

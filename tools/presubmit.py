@@ -132,7 +132,7 @@ def main():
       _run(root, title, command, environ)
       for title, command in _commands(root, write).items()
   )
-  long_files = too_long(root, source_files(root, _PYTHON + _C + _STARLARK))
+  long_files = too_long(root, source_files(root, _PYTHON + _C + (".bzl",)))
   if long_files:
     print("FAILED: file lengths\n" + "\n".join(long_files))
   if not shutil.which("buildifier"):
