@@ -1,5 +1,6 @@
 #!/bin/sh
 # Usage: run_firmware.sh CORE ELF [ARGUMENT...]
+#        run_firmware.sh --machine CORE      prints which emulator would run it
 #
 # Boots ELF on the emulated board of CORE (cortex_m4, cortex_m7, cortex_m33 or
 # cortex_m55), hands it the arguments, prints what it prints, and exits with
@@ -17,7 +18,14 @@ set -eu
 
 if [ $# -lt 2 ]; then
   echo "usage: run_firmware.sh CORE ELF [ARGUMENT...]" >&2
+  echo "       run_firmware.sh --machine CORE" >&2
   exit 2
+fi
+only_machine=
+if [ "$1" = --machine ]; then
+  only_machine=yes
+  shift
+  set -- "$1" ""
 fi
 core=$1
 elf=$2
@@ -94,6 +102,14 @@ run_fvp() {
 }
 
 fvp=$(find_fvp)
+if [ -n "$only_machine" ]; then
+  if [ -n "$fvp" ]; then
+    echo "$(basename "$fvp") (FVP)"
+  else
+    echo "$board (QEMU)"
+  fi
+  exit 0
+fi
 if [ -z "$fvp" ] && ! command -v qemu-system-arm >/dev/null; then
   echo "qemu-system-arm was not found (Debian and Ubuntu:" \
     "apt-get install qemu-system-arm)" >&2
