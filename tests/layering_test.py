@@ -23,8 +23,8 @@ _LAYERS = (
     memory_model memory_planner packing paper_memory quantization
     quantized_network ram_model weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
-    """activation_clips calibration_tables conv_blocks dataset_sources
-    datasets evaluation evaluators fashion_mnist finetuning float_ops
+    """activation_clips calibration_tables conv_blocks dataset_sources datasets
+    evaluation evaluators fashion_mnist finetuning float_ops
     float_statistics float_training float_weights graph_draft keras_graph
     keras_layers mobilenet models qat quantized_forward quantizers
     reference_ops reproducibility searchers searchers.budget_growth

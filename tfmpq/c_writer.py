@@ -261,55 +261,60 @@ def _pad(data: np.ndarray, num_bytes: int) -> np.ndarray:
 
 def _params(network, layer) -> tuple[str, dict[str, int]]:
   """Returns the name of a layer's parameter struct and its fields."""
-  spec = network.spec
-  tensors = {t.name: t for t in spec.activations}
-  shape, out_shape = tensors[layer.inputs[0]].shape, tensors[layer.output].shape
-  zero_points = [network.params[name].zero_point for name in layer.inputs]
-  output_zero_point = network.params[layer.output].zero_point
-  constants = network.constants[layer.name]
   if layer.op is specs.Op.ADD:
-    return 'tfmpq_add_params', {
-        'num_pixels': shape[0] * shape[1],
-        'multiplier_a': constants.multipliers[0],
-        'multiplier_b': constants.multipliers[1],
-        'channels': shape[2],
-        'zero_point_a': zero_points[0],
-        'zero_point_b': zero_points[1],
-        'output_zero_point': output_zero_point,
-        'shift': constants.shift,
-    }
-  window = {
+    return 'tfmpq_add_params', _add_params(network, layer)
+  tensors = {t.name: t.shape for t in network.spec.activations}
+  shape, out_shape = tensors[layer.inputs[0]], tensors[layer.output]
+  fields = _window_params(network, layer, shape, out_shape)
+  constants = network.constants[layer.name]
+  if constants is not None:
+    # A max pool rescales nothing; its kernel does not read the shifts.
+    fields['shift'] = constants.rescale.shift
+    fields['pre_shift'] = constants.rescale.pre_shift
+  if layer.weight is None:
+    fields['channels'] = shape[2]
+    fields['num_multipliers'] = _num_multipliers(layer) if constants else 0
+    return 'tfmpq_pool_params', fields
+  bits = network.policy.bits(network.spec, layer.weight)
+  fields['input_channels'] = shape[2]
+  fields['output_channels'] = out_shape[2]
+  fields['weight_zero_point'] = 0 if bits == 8 else 2 ** (bits - 1)
+  fields['layout'] = _LAYOUT_PLAIN
+  return 'tfmpq_conv_params', fields
+
+
+def _add_params(network, layer) -> dict[str, int]:
+  height, width, channels = network.spec.tensor(layer.output).shape
+  first, second = (network.params[name] for name in layer.inputs)
+  constants = network.constants[layer.name]
+  return {
+      'num_pixels': height * width,
+      'channels': channels,
+      'multiplier_a': constants.multipliers[0],
+      'multiplier_b': constants.multipliers[1],
+      'zero_point_a': first.zero_point,
+      'zero_point_b': second.zero_point,
+      'output_zero_point': network.params[layer.output].zero_point,
+      'shift': constants.shift,
+  }
+
+
+def _window_params(network, layer, shape, out_shape) -> dict[str, int]:
+  """Returns the fields that convolutions and pools have in common."""
+  return {
+      'input_height': shape[0],
+      'input_width': shape[1],
+      'output_height': out_shape[0],
+      'output_width': out_shape[1],
       'kernel_height': layer.kernel_size[0],
       'kernel_width': layer.kernel_size[1],
       'stride_height': layer.stride[0],
       'stride_width': layer.stride[1],
       'pad_top': layer.padding[0],
       'pad_left': layer.padding[1],
-      'input_zero_point': zero_points[0],
-      'output_zero_point': output_zero_point,
+      'input_zero_point': network.params[layer.inputs[0]].zero_point,
+      'output_zero_point': network.params[layer.output].zero_point,
   }
-  size = {
-      'input_height': shape[0],
-      'input_width': shape[1],
-      'output_height': out_shape[0],
-      'output_width': out_shape[1],
-  }
-  # A max pool rescales nothing; its kernel does not read the shifts.
-  rescale = constants and {
-      'shift': constants.rescale.shift,
-      'pre_shift': constants.rescale.pre_shift,
-  }
-  if layer.weight is None:
-    num_multipliers = _num_multipliers(layer) if constants else 0
-    channels = {'channels': shape[2], 'num_multipliers': num_multipliers}
-    return 'tfmpq_pool_params', size | channels | window | (rescale or {})
-  bits = network.policy.bits(spec, layer.weight)
-  channels = {'input_channels': shape[2], 'output_channels': out_shape[2]}
-  weight = {
-      'weight_zero_point': 0 if bits == 8 else 2 ** (bits - 1),
-      'layout': _LAYOUT_PLAIN,
-  }
-  return 'tfmpq_conv_params', size | channels | window | weight | rescale
 
 
 def _call(model: c_text.Model, layer: specs.LayerSpec) -> str:

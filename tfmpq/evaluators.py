@@ -196,30 +196,46 @@ class PostTrainingEvaluator:
         },
     )
 
+  def _signatures(self):
+    """Returns what every policy's tensors look like, and any images do."""
+    policy = specs.QuantizationPolicy.of(
+        {
+            tensor.name: tensor.fixed_bits or specs.BIT_WIDTHS[-1]
+            for tensor in self._spec.policy_tensors
+        }
+    )
+    activations, weights, targets = tf.nest.map_structure(
+        tf.TensorSpec.from_tensor, (*self._lookup(policy), self._targets)
+    )
+    shape = self._spec.tensor(self._spec.input).shape
+    images = tf.TensorSpec((None, *shape), tf.int8)
+    return activations, weights, targets, images
+
   # XLA is off on purpose: on CPUs it is ten times slower and compiles for a
   # minute.
   def _traced_calibrate(self):
-    @tf.function(jit_compile=False)
+    activations, weights, targets, images = self._signatures()
+
+    @tf.function(
+        jit_compile=False,
+        input_signature=[activations, weights, targets, images],
+    )
     def calibrate(activations, weights, targets, codes):
       self._trace_count += 1
       return quantized_forward.calibrate(
-          self._spec,
-          activations,
-          weights,
-          targets,
-          tf.cast(codes, tf.float32),
+          self._spec, activations, weights, targets, tf.cast(codes, tf.float32)
       )
 
     return calibrate
 
   def _traced_forward(self):
-    height, width, channels = self._spec.tensor(self._spec.input).shape
+    activations, weights, _, images = self._signatures()
 
-    @tf.function(jit_compile=False)
+    @tf.function(
+        jit_compile=False, input_signature=[activations, weights, images]
+    )
     def forward(activations, weights, codes):
       self._trace_count += 1
-      # The last batch may be smaller: any number of images fits one trace.
-      codes = tf.ensure_shape(codes, (None, height, width, channels))
       values = {
           layer.output: value
           for layer, value in quantized_forward.forward(

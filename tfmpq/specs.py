@@ -218,9 +218,9 @@ class NetworkSpec:
   def from_json(cls, text: str) -> NetworkSpec:
     raw = json.loads(text)
     tensors = tuple(
-        TensorSpec(**{
-            **t, 'kind': TensorKind(t['kind']), 'shape': tuple(t['shape'])
-        })
+        TensorSpec(
+            **{**t, 'kind': TensorKind(t['kind']), 'shape': tuple(t['shape'])}
+        )
         for t in raw.pop('tensors')
     )
     layers = tuple(_layer_from_json(layer) for layer in raw.pop('layers'))
@@ -322,9 +322,12 @@ class QuantizationPolicy:
         TensorKind.WEIGHT: weight_bits,
         TensorKind.ACTIVATION: activation_bits,
     }
-    return cls.of({
-        t.name: t.fixed_bits or by_kind[t.kind] for t in network.policy_tensors
-    })
+    return cls.of(
+        {
+            t.name: t.fixed_bits or by_kind[t.kind]
+            for t in network.policy_tensors
+        }
+    )
 
   def as_dict(self) -> dict[str, int]:
     return dict(self.entries)

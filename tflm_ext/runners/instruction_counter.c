@@ -2,6 +2,10 @@
 
 /* TFMPQ_FPGAIO and TFMPQ_COUNTER_MHZ come from the BUILD file, per board. */
 #define COUNTER (*(volatile uint32_t*)(TFMPQ_FPGAIO + 0x18))
+#define HUNDREDTHS (*(volatile uint32_t*)(TFMPQ_FPGAIO + 0x14))
+
+/* Hundredths of a second after which COUNTER may have wrapped. */
+#define MAX_HUNDREDTHS (UINT32_MAX / (TFMPQ_COUNTER_MHZ * 10000u) - 1)
 
 /* Nanoseconds of one instruction under -icount shift=7. */
 enum { kInstructionNs = 1 << 7 };
@@ -36,9 +40,12 @@ static void spin(void* context) {
  * same for all. */
 __attribute__((noipa)) static uint32_t measure(void (*function)(void*),
                                                void* context) {
+  const uint32_t begin_hundredths = HUNDREDTHS;
   const uint32_t begin = COUNTER;
   function(context);
-  return to_instructions(COUNTER - begin);
+  const uint32_t ticks = COUNTER - begin;
+  if (HUNDREDTHS - begin_hundredths > MAX_HUNDREDTHS) return UINT32_MAX;
+  return to_instructions(ticks);
 }
 
 int tfmpq_instruction_counter_calibrate(TfmpqInstructionCounter* counter) {
@@ -56,5 +63,6 @@ int tfmpq_instruction_counter_calibrate(TfmpqInstructionCounter* counter) {
 uint32_t tfmpq_count_instructions(const TfmpqInstructionCounter* counter,
                                   void (*function)(void* context),
                                   void* context) {
-  return measure(function, context) - counter->overhead;
+  const uint32_t count = measure(function, context);
+  return count == UINT32_MAX ? count : count - counter->overhead;
 }

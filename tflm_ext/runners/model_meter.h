@@ -24,7 +24,7 @@ typedef struct {
 void tfmpq_meter_start(TfmpqModelMeter* meter);
 
 /* Calls the function and returns how many instructions it executed; 0 where
- * they cannot be counted (on the host, on the FVP). */
+ * they cannot be counted: on the host, on the FVP, and beyond 1.3e9. */
 uint32_t tfmpq_meter_instructions(const TfmpqModelMeter* meter,
                                   TfmpqFunction function, void* context);
 

@@ -19,7 +19,9 @@ uint32_t tfmpq_meter_instructions(const TfmpqModelMeter* meter,
                                   TfmpqFunction function, void* context) {
   if (meter->can_count) {
     const TfmpqInstructionCounter counter = {meter->overhead};
-    return tfmpq_count_instructions(&counter, function, context);
+    const uint32_t count =
+        tfmpq_count_instructions(&counter, function, context);
+    return count == UINT32_MAX ? 0 : count;
   }
   function(context);
   return 0;

@@ -1,0 +1,163 @@
+"""Tests of PostTrainingEvaluator."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import calibration_models
+from tfmpq import datasets
+from tfmpq import evaluators
+from tfmpq import float_ops
+from tfmpq import quantized_forward
+from tfmpq import specs
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# Prints the evaluations of three policies, in a process of its own: with a
+# cache directory once by an evaluator that writes it and once by one that
+# reads it.
+_PROGRAM = """
+import json, pathlib, sys
+import numpy as np
+from tfmpq import reproducibility
+reproducibility.make_reproducible(seed=1, num_threads=2)
+from tests import calibration_models
+network = calibration_models.network('residual')
+for cache in [pathlib.Path(sys.argv[1])] * 2 if sys.argv[1] else [None]:
+  evaluator = calibration_models.evaluator(network, cache_dir=cache)
+  rng = np.random.default_rng(3)
+  results = []
+  for _ in range(3):
+    policy = calibration_models.random_policy(network.spec, rng)
+    result = evaluator(policy)
+    results.append([result.accuracy.hex(), result.cross_entropy.hex()])
+  print(json.dumps(results))
+"""
+
+
+def _run_program(cache_dir: str):
+  finished = subprocess.run(
+      [sys.executable, '-c', _PROGRAM, cache_dir],
+      cwd=_ROOT,
+      check=True,
+      capture_output=True,
+      text=True,
+  )
+  return [json.loads(line) for line in finished.stdout.splitlines()]
+
+
+@pytest.fixture(scope='module', name='network')
+def _network():
+  return calibration_models.network('bottlenecks')
+
+
+@pytest.fixture(scope='module', name='evaluator')
+def _evaluator(network):
+  return calibration_models.evaluator(network)
+
+
+def test_policies_never_retrace(network, evaluator):
+  rng = np.random.default_rng(1)
+  seen = set()
+  for _ in range(8):
+    policy = calibration_models.random_policy(network.spec, rng)
+    seen.add(evaluator(policy).cross_entropy)
+    evaluator.calibrated(policy)
+  assert evaluator.trace_count == 2  # one to calibrate, one for logits
+  assert len(seen) == 8
+
+
+def test_equal_policies_give_equal_evaluations(network, evaluator):
+  rng = np.random.default_rng(2)
+  policies = [calibration_models.random_policy(network.spec, rng)] * 2
+  policies.insert(1, calibration_models.random_policy(network.spec, rng))
+  first, other, second = (evaluator(policy) for policy in policies)
+  assert first == second != other
+  assert first.num_images == 300
+
+
+def test_another_process_gives_the_same_bits_with_and_without_cache(tmp_path):
+  (without,) = _run_program('')
+  writing, reading = _run_program(str(tmp_path))
+  assert len(list(tmp_path.iterdir())) == 1
+  assert len(without) == 3
+  assert without == writing == reading
+
+
+def test_the_calibrated_network_is_the_one_that_was_evaluated(
+    network, evaluator
+):
+  policy = calibration_models.random_policy(
+      network.spec, np.random.default_rng(4)
+  )
+  calibrated = evaluator.calibrated(policy)
+  assert calibrated.policy == policy
+  activations, weights = quantized_forward.tensors_of(calibrated)
+  shape = network.spec.tensor(network.spec.input).shape
+  codes = datasets.to_codes(calibration_models.images(shape, 300, seed=2))
+  *_, (_, logits) = quantized_forward.forward(
+      network.spec, activations, weights, tf.constant(codes, tf.float32)
+  )
+  scale = float(activations[network.spec.output].scale)
+  labels = np.random.default_rng(7).integers(0, 10, 300)
+  expected = evaluators.score(logits.numpy().reshape(300, -1) * scale, labels)
+  assert evaluator(policy) == expected
+
+
+def test_eight_bits_follow_the_float_network_and_two_do_not(network):
+  shape = network.spec.tensor(network.spec.input).shape
+  images = calibration_models.images(shape, 400, seed=5)
+  logits = float_ops.logits(network, datasets.to_input(images)).reshape(400, -1)
+  evaluator = evaluators.PostTrainingEvaluator(
+      network,
+      calibration_models.images(shape, 64, seed=1),
+      images,
+      logits.argmax(axis=1),
+      per_channel_zero_points=True,
+  )
+  agreements = [
+      evaluator(
+          specs.QuantizationPolicy.uniform(network.spec, bits, bits)
+      ).accuracy
+      for bits in (8, 4, 2)
+  ]
+  assert agreements[0] >= 0.95
+  assert agreements[0] > agreements[1] > agreements[2]
+
+
+def test_scores_are_means_over_images():
+  logits = np.log([[1.0, 1.0, 2.0], [4.0, 4.0, 2.0]])
+  result = evaluators.score(logits, np.array([2, 1]))
+  # Of the second image's equal logits the first counts: wrong.
+  assert result.accuracy == 0.5
+  assert result.cross_entropy == pytest.approx(-np.log([0.5, 0.4]).mean())
+  assert result.num_images == 2
+
+
+def test_what_does_not_fit_is_refused(network, evaluator):
+  shape = network.spec.tensor(network.spec.input).shape
+  images = calibration_models.images(shape, 4, seed=1)
+
+  def make(calibration, reward, labels):
+    evaluators.PostTrainingEvaluator(
+        network, calibration, reward, labels, per_channel_zero_points=True
+    )
+
+  labels = np.zeros(4, int)
+  with pytest.raises(ValueError, match='calibration images: expected'):
+    make(images[:0], images, labels)
+  with pytest.raises(
+      ValueError, match='images: expected at least one of shape'
+  ):
+    make(images, images[:, :-1], labels)
+  with pytest.raises(ValueError, match='expected 4 labels'):
+    make(images, images, labels[:-1])
+  with pytest.raises(ValueError, match='uint8'):
+    make(images.astype(np.float32), images, labels)
+  with pytest.raises(ValueError, match='missing tensors'):
+    evaluator(specs.QuantizationPolicy.of({'input': 8}))
