@@ -1,0 +1,74 @@
+/* Blocks of which channels are missing. */
+#include <stddef.h>
+#include <string.h>
+
+#include "tflm_ext/kernels/products_dsp.h"
+
+enum { kMaxBlockBytes = kTfmpqBlockChannels };
+
+/* Copies the first num_codes codes of a block; other bits become 0. */
+static void copy_codes(uint8_t* to, const uint8_t* from, uint32_t num_codes,
+                       int o_bits) {
+  const uint32_t num_bits = num_codes * (uint32_t)o_bits;
+  const uint32_t last = (num_bits - 1) / 8;
+  const uint32_t last_bits = num_bits - last * 8;
+  memcpy(to, from, last);
+  to[last] = (uint8_t)(from[last] & ((1u << last_bits) - 1));
+}
+
+/* Computes the channels behind the blocks of a task, whose weights are at
+ * `weight`, as a block that is filled up with zeros. */
+static void multiply_rest(tfmpq_products products,
+                          const tfmpq_products_task* task,
+                          const uint32_t* weight) {
+  const uint32_t first = task->num_blocks * kTfmpqBlockChannels;
+  tfmpq_channel channels[kTfmpqBlockChannels] = {{0, 0}};
+  memcpy(channels, task->channels + first,
+         task->num_rest * sizeof(channels[0]));
+  uint8_t codes[kTfmpqBlockPixels * kMaxBlockBytes];
+  tfmpq_products_task block = *task;
+  block.weight = weight;
+  block.channels = channels;
+  block.zero_points += task->num_blocks * task->zero_point_step;
+  block.num_blocks = 1;
+  block.output.codes = codes;
+  block.output.pixel_bytes = kMaxBlockBytes;
+  products(&block);
+  const tfmpq_output* output = &task->output;
+  uint8_t* to = output->codes + first * (uint32_t)output->bits / 8;
+  for (uint32_t i = 0; i < output->num_pixels; ++i) {
+    copy_codes(to, codes + i * kMaxBlockBytes, task->num_rest, output->bits);
+    to += output->pixel_bytes;
+  }
+}
+
+void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task) {
+  const uint32_t* weight = products(task);
+  if (task->num_rest != 0) multiply_rest(products, task, weight);
+}
+
+void tfmpq_start_task(tfmpq_products_task* task,
+                      const tfmpq_conv_params* params, const void* weight,
+                      const tfmpq_channel* channels,
+                      const int8_t* weight_zero_points, tfmpq_store store,
+                      int o_bits, void* output) {
+  const uint32_t num_channels = params->output_channels;
+  task->weight = weight;
+  task->channels = channels;
+  task->num_blocks = num_channels / kTfmpqBlockChannels;
+  task->num_rest = num_channels % kTfmpqBlockChannels;
+  task->zero_points = weight_zero_points;
+  task->zero_point_step = kTfmpqBlockChannels;
+  if (weight_zero_points == NULL) {
+    memset(task->same_zero_points, params->weight_zero_point,
+           sizeof(task->same_zero_points));
+    task->zero_points = task->same_zero_points;
+    task->zero_point_step = 0;
+  }
+  task->output.store = store;
+  task->output.rescale = tfmpq_make_rescale(params->output_zero_point,
+                                            params->shift, params->pre_shift);
+  task->output.codes = output;
+  task->output.pixel_bytes = tfmpq_run_bytes(num_channels, o_bits);
+  task->output.bits = o_bits;
+}
