@@ -8,7 +8,6 @@
 typedef struct {
   tfmpq_input_part input;
   tfmpq_products products;
-  tfmpq_store store;
   uint8_t o_bits;
 } Parts;
 
@@ -22,7 +21,7 @@ static __attribute__((noinline)) void fully_connected(const Parts* parts,
   task->columns_end = columns + tfmpq_column_words(&parts->input, num_inputs);
   task->sums[0] =
       tfmpq_expand_run(&parts->input, input, num_inputs, columns, 1);
-  task->output.num_pixels = 1;
+  task->num_pixels = 1;
   tfmpq_multiply(parts->products, task);
 }
 
@@ -42,11 +41,10 @@ static __attribute__((noinline)) void fully_connected(const Parts* parts,
       const tfmpq_conv_params* params, const void* input, const void* weight, \
       const tfmpq_channel* channels, const int8_t* weight_zero_points,        \
       void* output, void* scratch) {                                          \
-    static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w),      \
-                                 tfmpq_store_o##o, o};                        \
+    static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w), o};  \
     tfmpq_products_task task;                                                 \
-    tfmpq_start_task(&task, params, weight, channels, weight_zero_points,     \
-                     kParts.store, o, output);                                \
+    tfmpq_start_task(&task, params, weight, channels, weight_zero_points, o,  \
+                     output);                                                 \
     fully_connected(&kParts, &task, input, params->input_channels, scratch);  \
   }
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_FULLY_CONNECTED)

@@ -62,6 +62,13 @@ TFMPQ_INLINE uint32_t tfmpq_pack_high(uint32_t low, uint32_t high) {
   return result;
 }
 
+/* Returns a - b, low and high halfword each. */
+TFMPQ_INLINE uint32_t tfmpq_subtract_halfwords(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
 /* Returns sum + the products of the low and of the high halfwords. */
 TFMPQ_INLINE int32_t tfmpq_smlad(uint32_t x, uint32_t w, int32_t sum) {
   int32_t result;

@@ -8,8 +8,8 @@ enum { kMaxBlockBytes = kTfmpqBlockChannels };
 
 /* Copies the first num_codes codes of a block; other bits become 0. */
 static void copy_codes(uint8_t* to, const uint8_t* from, uint32_t num_codes,
-                       int o_bits) {
-  const uint32_t num_bits = num_codes * (uint32_t)o_bits;
+                       uint32_t o_bits) {
+  const uint32_t num_bits = num_codes * o_bits;
   const uint32_t last = (num_bits - 1) / 8;
   const uint32_t last_bits = num_bits - last * 8;
   memcpy(to, from, last);
@@ -35,8 +35,8 @@ static void multiply_rest(tfmpq_products products,
   block.output.pixel_bytes = kMaxBlockBytes;
   products(&block);
   const tfmpq_output* output = &task->output;
-  uint8_t* to = output->codes + first * (uint32_t)output->bits / 8;
-  for (uint32_t i = 0; i < output->num_pixels; ++i) {
+  uint8_t* to = output->codes + first * output->bits / 8;
+  for (uint32_t i = 0; i < task->num_pixels; ++i) {
     copy_codes(to, codes + i * kMaxBlockBytes, task->num_rest, output->bits);
     to += output->pixel_bytes;
   }
@@ -50,8 +50,8 @@ void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task) {
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,
-                      const int8_t* weight_zero_points, tfmpq_store store,
-                      int o_bits, void* output) {
+                      const int8_t* weight_zero_points, int o_bits,
+                      void* output) {
   const uint32_t num_channels = params->output_channels;
   task->weight = weight;
   task->channels = channels;
@@ -65,10 +65,9 @@ void tfmpq_start_task(tfmpq_products_task* task,
     task->zero_points = task->same_zero_points;
     task->zero_point_step = 0;
   }
-  task->output.store = store;
   task->output.rescale = tfmpq_make_rescale(params->output_zero_point,
                                             params->shift, params->pre_shift);
   task->output.codes = output;
   task->output.pixel_bytes = tfmpq_run_bytes(num_channels, o_bits);
-  task->output.bits = o_bits;
+  task->output.bits = (uint32_t)o_bits;
 }

@@ -1,41 +1,76 @@
-/* From sums to packed codes: the part of the DSP kernels of conv2d and
- * fully_connected that depends on the width of the output. */
+/* From sums of products to packed codes: the part of the DSP kernels of conv2d
+ * and fully_connected that depends on the width of the output. */
 #ifndef TFLM_EXT_KERNELS_OUTPUTS_DSP_H_
 #define TFLM_EXT_KERNELS_OUTPUTS_DSP_H_
 
 #include <stdint.h>
 
+#include "tflm_ext/kernels/codes.h"
+#include "tflm_ext/kernels/instructions_dsp.h"
 #include "tflm_ext/kernels/rescale.h"
 #include "tflm_ext/kernels/types.h"
 
-struct tfmpq_output;
-
-/* Rescales the accumulators of 4 channels, [num_pixels][4], and writes their
- * codes: those of the first pixel to `codes`. May change the accumulators.
- * Returns where the next 4 channels' codes go. */
-typedef uint8_t* (*tfmpq_store)(const struct tfmpq_output* output,
-                                const tfmpq_channel* channels,
-                                int32_t* accumulators, uint8_t* codes);
-
-/* Where the codes of one or two neighbouring pixels go, and how they are
- * made. */
-typedef struct tfmpq_output {
-  tfmpq_store store;
+/* Where the codes of one or two pixels go, and how they are made. */
+typedef struct {
   tfmpq_rescale rescale;
   uint8_t* codes; /* Of the first channel of the first pixel. */
+  /* From the first pixel to the second; 0 if there is only one: the second is
+   * written first. */
   uint32_t pixel_bytes;
-  uint32_t num_pixels;
-  int bits;
+  uint32_t bits;
 } tfmpq_output;
 
-uint8_t* tfmpq_store_o8(const tfmpq_output* output,
-                        const tfmpq_channel* channels, int32_t* accumulators,
-                        uint8_t* codes);
-uint8_t* tfmpq_store_o4(const tfmpq_output* output,
-                        const tfmpq_channel* channels, int32_t* accumulators,
-                        uint8_t* codes);
-uint8_t* tfmpq_store_o2(const tfmpq_output* output,
-                        const tfmpq_channel* channels, int32_t* accumulators,
-                        uint8_t* codes);
+/* Writes the codes of 4 channels of a pixel. */
+TFMPQ_INLINE void tfmpq_write_codes(uint8_t* codes, const int32_t* values,
+                                    int bits) {
+  int32_t code[4];
+  for (int c = 0; c < 4; ++c) code[c] = tfmpq_saturate(values[c], bits);
+  if (bits == 8) {
+    /* Volatile: else GCC puts the bytes together first, which takes longer. */
+    volatile uint8_t* bytes = codes;
+    for (int c = 0; c < 4; ++c) bytes[c] = (uint8_t)code[c];
+  } else if (bits == 4) {
+    tfmpq_store_halfword(codes, (uint32_t)(code[0] | code[1] << 4 |
+                                           code[2] << 8 | code[3] << 12));
+  } else {
+    *codes = (uint8_t)(code[0] | code[1] << 2 | code[2] << 4 | code[3] << 6);
+  }
+}
+
+/* Rescales the accumulators [num_pixels][4] of 4 channels and writes their
+ * codes. num_pixels is a constant. Returns where the next 4 channels' codes
+ * go. */
+TFMPQ_INLINE uint8_t* tfmpq_store(const tfmpq_output* output,
+                                  const tfmpq_channel* channels,
+                                  const int32_t* accumulators, int num_pixels,
+                                  uint8_t* codes) {
+  const tfmpq_rescale* rescale = &output->rescale;
+  int32_t values[8];
+  for (int i = 0; i < 4 * num_pixels; ++i) values[i] = accumulators[i];
+  if (rescale->pre_shift != 0) {
+    for (int i = 0; i < 4 * num_pixels; ++i) {
+      values[i] = (int32_t)((uint32_t)values[i] << rescale->pre_shift);
+    }
+  }
+  for (int i = 0; i < 4 * num_pixels; ++i) {
+    values[i] = tfmpq_add_high(values[i], channels[i % 4].multiplier,
+                               rescale->offset) >>
+                rescale->shift;
+  }
+  uint8_t* const second = codes + output->pixel_bytes;
+  if (output->bits == 8) {
+    if (num_pixels == 2) tfmpq_write_codes(second, values + 4, 8);
+    tfmpq_write_codes(codes, values, 8);
+    return codes + 4;
+  }
+  if (output->bits == 4) {
+    if (num_pixels == 2) tfmpq_write_codes(second, values + 4, 4);
+    tfmpq_write_codes(codes, values, 4);
+    return codes + 2;
+  }
+  if (num_pixels == 2) tfmpq_write_codes(second, values + 4, 2);
+  tfmpq_write_codes(codes, values, 2);
+  return codes + 1;
+}
 
 #endif /* TFLM_EXT_KERNELS_OUTPUTS_DSP_H_ */

@@ -52,7 +52,7 @@ const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task) {
         tfmpq_subtract(tfmpq_subtract(c1, d1, 8), sum1, 7), d1,
     };
     for (int c = 0; c < 8; ++c) products[c] += channels[c % 4].bias;
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 2, codes);
     channels += kTfmpqBlockChannels;
   }
   return w;
@@ -91,7 +91,7 @@ const uint32_t* tfmpq_products_w4(const tfmpq_products_task* task) {
     };
     tfmpq_add_biases(products, channels, zero_points, sum0);
     tfmpq_add_biases(products + 4, channels, zero_points, sum1);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 2, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -131,7 +131,7 @@ const uint32_t* tfmpq_products_w2(const tfmpq_products_task* task) {
     };
     tfmpq_add_biases(products, channels, zero_points, task->sums[0]);
     tfmpq_add_biases(products + 4, channels, zero_points, task->sums[1]);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 2, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -205,7 +205,7 @@ const uint32_t* tfmpq_products_a2_w2(const tfmpq_products_task* task) {
     tfmpq_add_biases(products + 4, channels, zero_points, task->sums[1]);
     add_products_a2_w2(task->columns, end, w, products);
     add_products_a2_w2(task->columns, end, w + 2, products + 2);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 2, codes);
     w += (end - task->columns) / 2;
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;

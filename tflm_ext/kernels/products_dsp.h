@@ -36,6 +36,7 @@ typedef struct {
   /* Of the weights; of block i at zero_points + i * zero_point_step. */
   const int8_t* zero_points;
   uint32_t zero_point_step;
+  uint32_t num_pixels;
   uint32_t num_blocks;
   uint32_t num_rest; /* Channels behind the blocks, fewer than 4. */
   int32_t sums[kTfmpqBlockPixels]; /* Of each pixel's elements. */
@@ -47,12 +48,12 @@ typedef struct {
 typedef const uint32_t* (*tfmpq_products)(const tfmpq_products_task* task);
 
 /* Sets what a task takes from the arguments of a kernel: all but the columns,
- * sums and output.num_pixels. */
+ * sums and num_pixels. */
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,
-                      const int8_t* weight_zero_points, tfmpq_store store,
-                      int o_bits, void* output);
+                      const int8_t* weight_zero_points, int o_bits,
+                      void* output);
 
 /* Computes and stores all channels of a task. */
 void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task);

@@ -46,7 +46,7 @@ const uint32_t* tfmpq_vector_products_w8(const tfmpq_products_task* task) {
         d,
     };
     for (int k = 0; k < 4; ++k) products[k] += channels[k].bias;
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 1, codes);
     channels += kTfmpqBlockChannels;
   }
   return w;
@@ -82,7 +82,7 @@ const uint32_t* tfmpq_vector_products_w4(const tfmpq_products_task* task) {
     int32_t products[] = {tfmpq_subtract(a - b, c, 8), b >> 4, c - d,
                           (d >> 4) + 8 * sum};
     tfmpq_add_biases(products, channels, zero_points, sum);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -117,7 +117,7 @@ const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
     RUN_LOOP(GROUP_W2);
     int32_t products[] = {a - b, (b - c) >> 2, (c - d) >> 4, d >> 6};
     tfmpq_add_biases(products, channels, zero_points, sum);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -189,7 +189,7 @@ const uint32_t* tfmpq_vector_products_a2_w2(const tfmpq_products_task* task) {
     int32_t products[4] = {0};
     tfmpq_add_biases(products, channels, zero_points, task->sums[0]);
     w = add_products_a2_w2(task->columns, task->columns_end, w, products);
-    codes = task->output.store(&task->output, channels, products, codes);
+    codes = tfmpq_store(&task->output, channels, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
