@@ -1,0 +1,349 @@
+#include "tflm_ext/kernels/depthwise_conv2d_dsp.h"
+
+#include <string.h>
+
+#include "tflm_ext/kernels/codes.h"
+#include "tflm_ext/kernels/depthwise_rows_dsp.h"
+#include "tflm_ext/kernels/instructions_dsp.h"
+#include "tflm_ext/kernels/rescale.h"
+
+/* What the widths of a kernel choose. */
+typedef struct {
+  tfmpq_read_row read_row;
+  tfmpq_read_taps read_taps;
+  tfmpq_compute_row compute_row_3x3;
+  tfmpq_compute_row compute_row_3x3_s2;
+  tfmpq_write_row write_row;
+  uint8_t a_bits;
+  uint8_t w_bits;
+  uint8_t o_bits;
+} Parts;
+
+/* The arguments of a kernel. */
+typedef struct {
+  const tfmpq_conv_params* params;
+  const uint8_t* input;
+  const uint8_t* weight;
+  const tfmpq_channel* channels;
+  const int8_t* weight_zero_points;
+  uint8_t* output;
+  uint32_t* scratch;
+} Arguments;
+
+/* How the pairs of taps lie in scratch: words between channels, sets, rows of
+ * the kernel, and pairs of a row. All rows and all but the last one again
+ * follow each other, so that the row for slot 0 may be any.
+ *
+ * compute_any_row needs two sets: for windows that begin with the left column
+ * of a pair, taps (0, 1), (2, 3) and so on, and with the right one, (-1, 0),
+ * (1, 2) and so on. The others have one: (0, 1), (1, 2). */
+typedef struct {
+  uint32_t channel;
+  uint32_t set;
+  uint32_t row;
+  uint32_t pair;
+} TapStrides;
+
+/* What stays the same for all groups of channels. */
+typedef struct {
+  const Parts* parts;
+  const tfmpq_conv_params* params;
+  tfmpq_row_shape shape;
+  tfmpq_rescale rescale;
+  tfmpq_compute_row compute_row; /* NULL: compute_any_row. */
+  uint32_t pixel_bytes;          /* Of the output, while it is computed. */
+  uint32_t tap_bytes;
+  uint32_t* ring;
+  uint32_t* taps;
+  TapStrides tap_strides;
+  uint32_t* codes;
+} Layer;
+
+/* The group of channels at work. */
+typedef struct {
+  const uint8_t* input;  /* The first pixel's codes of the group. */
+  const uint8_t* weight; /* The first tap's codes of the group. */
+  uint8_t* output;
+  uint32_t num_channels;
+  uint32_t output_quad_bytes;
+  uint32_t weight_quad_bytes;
+  int8_t zero_points[kTfmpqGroupChannels]; /* Of the weights. */
+  tfmpq_row_channel channels[kTfmpqGroupChannels];
+} Group;
+
+static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* Returns the bytes of the group's codes in a pixel. */
+static uint32_t quad_bytes(uint32_t num_channels, uint32_t bits) {
+  return (num_channels * bits + 7) / 8;
+}
+
+/* Stores taps number `left` and left + 1 of a row of the kernel as pair `to` of
+ * channel 0; taps that do not exist count as 0. */
+static void read_tap_pair(const Layer* layer, const Group* group, uint32_t row,
+                          int32_t left, uint32_t* to) {
+  const Parts* parts = layer->parts;
+  const tfmpq_conv_params* params = layer->params;
+  const int32_t width = params->kernel_width;
+  const uint32_t tap_bytes = layer->tap_bytes;
+  const uint8_t* taps = group->weight + row * params->kernel_width * tap_bytes;
+  uint32_t pairs[kTfmpqGroupChannels];
+  parts->read_taps(
+      left >= 0 && left < width ? taps + (uint32_t)left * tap_bytes : NULL,
+      left + 1 < width ? taps + (uint32_t)(left + 1) * tap_bytes : NULL,
+      group->weight_quad_bytes, group->zero_points, pairs);
+  const uint32_t height = params->kernel_height;
+  const uint32_t again = row + 1 < height ? height * layer->tap_strides.row : 0;
+  for (uint32_t c = 0; c < kTfmpqGroupChannels; ++c) {
+    to[0] = pairs[c];
+    to[again] = pairs[c];
+    to += layer->tap_strides.channel;
+  }
+}
+
+static void read_taps(const Layer* layer, const Group* group) {
+  const TapStrides* strides = &layer->tap_strides;
+  const int32_t width = layer->params->kernel_width;
+  uint32_t* to = layer->taps;
+  for (uint32_t row = 0; row < layer->params->kernel_height; ++row) {
+    if (layer->compute_row != NULL) {
+      read_tap_pair(layer, group, row, 0, to);
+      read_tap_pair(layer, group, row, 1, to + strides->pair);
+    } else {
+      uint32_t* pair = to;
+      for (int32_t left = 0; left <= width; left += 2) {
+        read_tap_pair(layer, group, row, left, pair);
+        read_tap_pair(layer, group, row, left - 1, pair + strides->set);
+        pair += strides->pair;
+      }
+    }
+    to += strides->row;
+  }
+}
+
+/* Any kernel: computes the codes of one channel of an output row. `taps`: for
+ * slot 0 of the first pair. */
+static void compute_any_row(const Layer* layer, const uint32_t* pairs,
+                            const uint32_t* taps,
+                            const tfmpq_row_channel* channel, uint8_t* codes) {
+  const tfmpq_conv_params* params = layer->params;
+  const TapStrides* strides = &layer->tap_strides;
+  const uint32_t height = params->kernel_height;
+  const uint32_t num_pairs = params->kernel_width / 2u + 1;
+  uint32_t column = 0;
+  for (uint32_t x = params->output_width; x > 0; --x) {
+    const uint32_t* elements = pairs + column / 2 * height;
+    const uint32_t* tap = taps + column % 2 * strides->set;
+    int32_t sum = channel->bias;
+    for (uint32_t i = num_pairs; i > 0; --i) {
+      for (uint32_t slot = 0; slot < height; ++slot) {
+        sum = tfmpq_smlad(*elements++, tap[slot], sum);
+      }
+      tap += strides->pair;
+    }
+    *codes = (uint8_t)tfmpq_requantize(sum, channel->multiplier,
+                                       &layer->rescale, layer->parts->o_bits);
+    codes += sizeof(*layer->codes);
+    column += params->stride_width;
+  }
+}
+
+/* Computes an output row of the group. `rotation` is the row of the kernel for
+ * slot 0. */
+static void compute_row(const Layer* layer, const Group* group, uint8_t* output,
+                        uint32_t rotation) {
+  const uint32_t width = layer->params->output_width;
+  const uint32_t* pairs = layer->ring;
+  const uint32_t* taps = layer->taps + rotation * layer->tap_strides.row;
+  for (uint32_t c = 0; c < group->num_channels; ++c) {
+    uint8_t* codes = (uint8_t*)layer->codes + c;
+    if (layer->compute_row != NULL) {
+      layer->compute_row(pairs, taps, &group->channels[c], codes,
+                         (width + 1) / 2);
+    } else {
+      compute_any_row(layer, pairs, taps, &group->channels[c], codes);
+    }
+    pairs += layer->shape.num_pairs * layer->shape.pair_stride;
+    taps += layer->tap_strides.channel;
+  }
+  layer->parts->write_row(layer->codes, width, output, layer->pixel_bytes,
+                          group->output_quad_bytes);
+}
+
+/* Reads a row of the padded input into a slot of the ring. */
+static void read_row(const Layer* layer, const Group* group, uint32_t row,
+                     uint32_t slot) {
+  const tfmpq_conv_params* params = layer->params;
+  const uint32_t y = row - params->pad_top; /* Wraps above the image. */
+  if (y < params->input_height) {
+    const uint32_t row_bytes = params->input_width * layer->shape.pixel_bytes;
+    layer->parts->read_row(&layer->shape, group->input + y * row_bytes,
+                           layer->ring + slot);
+  } else {
+    tfmpq_pad_row(&layer->shape, layer->ring + slot);
+  }
+}
+
+static void compute_group(const Layer* layer, const Group* group) {
+  const tfmpq_conv_params* params = layer->params;
+  const uint32_t height = params->kernel_height;
+  uint8_t* output = group->output;
+  uint32_t next = 0; /* Row of the padded input, and its slot. */
+  uint32_t slot = 0;
+  for (uint32_t y = 0; y < params->output_height; ++y) {
+    const uint32_t first = y * params->stride_height;
+    if (next < first) {
+      next = first;
+      slot = first % height;
+    }
+    for (; next < first + height; ++next) {
+      read_row(layer, group, next, slot);
+      if (++slot == height) slot = 0;
+    }
+    /* Now `slot` is that of row `first`. */
+    compute_row(layer, group, output, slot == 0 ? 0 : height - slot);
+    output += params->output_width * layer->pixel_bytes;
+  }
+}
+
+/* Sets a group up whose first channel is number `first`. */
+static void start_group(Layer* layer, const Arguments* arguments,
+                        uint32_t first, Group* group) {
+  const Parts* parts = layer->parts;
+  const tfmpq_conv_params* params = layer->params;
+  const uint32_t count =
+      least(params->input_channels - first, kTfmpqGroupChannels);
+  group->input = arguments->input + first * parts->a_bits / 8;
+  group->weight = arguments->weight + first * parts->w_bits / 8;
+  group->output = arguments->output + first * parts->o_bits / 8;
+  group->num_channels = count;
+  layer->shape.quad_bytes = quad_bytes(count, parts->a_bits);
+  group->weight_quad_bytes = quad_bytes(count, parts->w_bits);
+  group->output_quad_bytes = quad_bytes(count, parts->o_bits);
+  if (count < kTfmpqGroupChannels) {
+    memset(layer->codes, 0, params->output_width * sizeof(*layer->codes));
+  }
+  for (uint32_t c = 0; c < count; ++c) {
+    const tfmpq_channel* channel = &arguments->channels[first + c];
+    group->zero_points[c] = arguments->weight_zero_points != NULL
+                                ? arguments->weight_zero_points[first + c]
+                                : params->weight_zero_point;
+    group->channels[c].bias = channel->bias;
+    group->channels[c].multiplier = channel->multiplier;
+    group->channels[c].offset = layer->rescale.offset;
+    group->channels[c].shift = layer->rescale.shift;
+  }
+}
+
+/* Returns what computes a row, or NULL if compute_any_row has to. */
+static tfmpq_compute_row choose_row(const Parts* parts,
+                                    const tfmpq_conv_params* params) {
+  if (params->kernel_height != 3 || params->kernel_width != 3 ||
+      params->pre_shift != 0) {
+    return NULL;
+  }
+  if (params->stride_width == 1) return parts->compute_row_3x3;
+  if (params->stride_width == 2) return parts->compute_row_3x3_s2;
+  return NULL;
+}
+
+static TapStrides make_tap_strides(const tfmpq_conv_params* params,
+                                   int is_any) {
+  const uint32_t num_rows = 2u * params->kernel_height - 1;
+  const uint32_t num_pairs = params->kernel_width / 2u + 1;
+  if (is_any) {
+    const TapStrides any = {2 * num_pairs * num_rows, num_pairs * num_rows, 1,
+                            num_rows};
+    return any;
+  }
+  const TapStrides strides = {2 * num_rows, 0, 2, 1};
+  return strides;
+}
+
+static Layer make_layer(const Parts* parts, const Arguments* arguments) {
+  const tfmpq_conv_params* params = arguments->params;
+  const uint32_t num_channels = params->input_channels;
+  const uint32_t num_pairs =
+      (uint32_t)tfmpq_depthwise_conv2d_pairs__dsp(params);
+  const uint32_t even_width = (params->output_width + 1u) / 2 * 2;
+  /* Columns that no window reaches are not read. */
+  const uint32_t pad_left = least(params->pad_left, 2 * num_pairs);
+  const uint32_t width = least(params->input_width, 2 * num_pairs - pad_left);
+  Layer layer = {
+      .parts = parts,
+      .params = params,
+      .shape = {.num_pairs = num_pairs,
+                .pair_stride = params->kernel_height,
+                .pad_left = pad_left,
+                .width = width,
+                .pixel_bytes = tfmpq_run_bytes(num_channels, parts->a_bits),
+                .zero_point = params->input_zero_point},
+      .rescale = tfmpq_make_rescale(params->output_zero_point, params->shift,
+                                    params->pre_shift),
+      .compute_row = choose_row(parts, params),
+      .pixel_bytes = tfmpq_run_bytes(num_channels, parts->o_bits),
+      .tap_bytes = tfmpq_run_bytes(num_channels, parts->w_bits),
+      .ring = arguments->scratch,
+  };
+  layer.codes =
+      layer.ring + kTfmpqGroupChannels * params->kernel_height * num_pairs;
+  layer.taps = layer.codes + even_width;
+  layer.tap_strides = make_tap_strides(params, layer.compute_row == NULL);
+  /* In place every pixel stays where it was until all groups are computed. */
+  if (arguments->input == arguments->output) {
+    layer.pixel_bytes = layer.shape.pixel_bytes;
+  }
+  return layer;
+}
+
+/* Moves pixels that are `from_bytes` apart together. */
+static void close_gaps(uint8_t* pixels, uint32_t num_pixels,
+                       uint32_t from_bytes, uint32_t to_bytes) {
+  const uint8_t* from = pixels;
+  for (uint32_t i = 0; i < num_pixels; ++i) {
+    for (uint32_t j = 0; j < to_bytes; ++j) pixels[j] = from[j];
+    pixels += to_bytes;
+    from += from_bytes;
+  }
+}
+
+static __attribute__((noinline)) void depthwise_conv2d(
+    const Parts* parts, const Arguments* arguments) {
+  const tfmpq_conv_params* params = arguments->params;
+  Layer layer = make_layer(parts, arguments);
+  for (uint32_t first = 0; first < params->input_channels;
+       first += kTfmpqGroupChannels) {
+    Group group = {0};
+    start_group(&layer, arguments, first, &group);
+    read_taps(&layer, &group);
+    compute_group(&layer, &group);
+  }
+  const uint32_t pixel_bytes =
+      tfmpq_run_bytes(params->input_channels, parts->o_bits);
+  if (layer.pixel_bytes != pixel_bytes) {
+    close_gaps(arguments->output,
+               (uint32_t)params->output_height * params->output_width,
+               layer.pixel_bytes, pixel_bytes);
+  }
+}
+
+#define TFMPQ_DEFINE_DEPTHWISE_CONV2D(a, w, o)                                 \
+  void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__dsp(                       \
+      const tfmpq_conv_params* params, const void* input, const void* weight,  \
+      const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
+      void* output, void* scratch) {                                           \
+    static const Parts kParts = {                                              \
+        tfmpq_read_row_a##a,                                                   \
+        tfmpq_read_taps_w##w,                                                  \
+        tfmpq_compute_row_3x3_o##o,                                            \
+        tfmpq_compute_row_3x3_s2_o##o,                                         \
+        tfmpq_write_row_o##o,                                                  \
+        a,                                                                     \
+        w,                                                                     \
+        o,                                                                     \
+    };                                                                         \
+    const Arguments arguments = {                                              \
+        params, input, weight, channels, weight_zero_points, output, scratch}; \
+    depthwise_conv2d(&kParts, &arguments);                                     \
+  }
+TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_DEPTHWISE_CONV2D)

@@ -1,0 +1,57 @@
+/* Quads: the packed codes of 4 neighbouring channels, in the low bytes of a
+ * word, and pairs: halfwords of one channel, two neighbours of a row. */
+#ifndef TFLM_EXT_KERNELS_QUADS_DSP_H_
+#define TFLM_EXT_KERNELS_QUADS_DSP_H_
+
+#include <stdint.h>
+
+#include "tflm_ext/kernels/codes.h"
+#include "tflm_ext/kernels/instructions_dsp.h"
+
+/* Returns the quad at an address. */
+TFMPQ_INLINE uint32_t tfmpq_load_quad(const uint8_t* address, int bits) {
+  if (bits == 8) return tfmpq_load_word(address);
+  if (bits == 4) return tfmpq_load_halfword(address);
+  return *address;
+}
+
+/* Returns the first num_bytes bytes of a quad: no byte behind them is read. */
+TFMPQ_INLINE uint32_t tfmpq_load_part_of_quad(const uint8_t* address,
+                                              uint32_t num_bytes) {
+  uint32_t quad = 0;
+  for (uint32_t i = 0; i < num_bytes; ++i) {
+    quad |= (uint32_t)address[i] << (8 * i);
+  }
+  return quad;
+}
+
+/* Returns the quad of 4 equal codes. */
+TFMPQ_INLINE uint32_t tfmpq_equal_quad(int32_t code, int bits) {
+  if (bits == 8) return 0x01010101u * (uint8_t)code;
+  return (bits == 4 ? 0x1111u : 0x55u) * (uint32_t)code;
+}
+
+/* Splits two quads, of neighbours in a row, into the pairs of 4 channels; those
+ * of channel c go to pairs[c * stride]. */
+TFMPQ_INLINE void tfmpq_split_quads(uint32_t left, uint32_t right, int bits,
+                                    uint32_t* pairs, uint32_t stride) {
+  if (bits == 8) {
+    const uint32_t left_even = tfmpq_even_bytes(left);
+    const uint32_t left_odd = tfmpq_odd_bytes(left);
+    const uint32_t right_even = tfmpq_even_bytes(right);
+    const uint32_t right_odd = tfmpq_odd_bytes(right);
+    pairs[0] = tfmpq_pack_low(left_even, right_even);
+    pairs[stride] = tfmpq_pack_low(left_odd, right_odd);
+    pairs[2 * stride] = tfmpq_pack_high(left_even, right_even);
+    pairs[3 * stride] = tfmpq_pack_high(left_odd, right_odd);
+    return;
+  }
+  const uint32_t quads = left | right << 16;
+  const uint32_t mask = bits == 4 ? 0x000f000f : 0x00030003;
+  pairs[0] = quads & mask;
+  pairs[stride] = (quads >> bits) & mask;
+  pairs[2 * stride] = (quads >> (2 * bits)) & mask;
+  pairs[3 * stride] = (quads >> (3 * bits)) & mask;
+}
+
+#endif /* TFLM_EXT_KERNELS_QUADS_DSP_H_ */
