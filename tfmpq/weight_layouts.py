@@ -1,8 +1,18 @@
 """Byte orders of packed weights: one per instruction set, and the plain one.
 
-tflm_ext/README.md, "Weight layouts", specifies them. A layout changes where a
-code lies, never its value: `unpack` returns what `pack` was given.
+tflm_ext/README.md, "Weight layouts", specifies them. A layout says at which
+place of the constant the code of each weight stands, and whether a bit of it is
+flipped; how codes of that width become bytes is `packing`'s business. So a
+layout changes where a code lies, never its value: `unpack` returns what `pack`
+was given.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import math
 
 import numpy as np
 
@@ -12,10 +22,41 @@ from tfmpq import specs
 PLAIN = 0
 DSP = 1
 
-# Layout DSP: channels of a block, and elements of a group in the order in which
-# words take them up: element pairs (0, 2) and (1, 3).
-_BLOCK = 4
-_PAIRS = (0, 2, 1, 3)
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Places:
+  """Where the codes of a weight stand.
+
+  Attributes:
+    places: int64, the shape of the weight seen as rows of codes, rounded up to
+      whole blocks: the number of the place of each code; every number from 0 on
+      is there once.
+    flips: uint8, broadcasts to `places`: bits that are flipped there.
+  """
+
+  places: np.ndarray
+  flips: np.ndarray
+
+
+def layout_exists(op: specs.Op, layout: int) -> bool:
+  """Returns whether weights of an op may have that layout."""
+  return (op, layout) in _LAYOUTS
+
+
+def packed_bytes(
+    op: specs.Op,
+    shape: tuple[int, ...],
+    bits: int,
+    layout: int,
+    input_bits: int,
+) -> int:
+  """Returns the bytes that `pack` gives for a weight of that shape."""
+  rows, columns = _matrix_shape(op, shape)
+  blocks = _layout(op, layout).block(bits, input_bits)
+  padded = math.prod(_round_up(n, b) for n, b in zip((rows, columns), blocks))
+  if blocks == (1, 1):
+    return rows * packing.packed_bytes(columns, bits)
+  return padded * bits // 8
 
 
 def pack(
@@ -28,24 +69,24 @@ def pack(
     codes: integers inside `packing.code_range(bits)`: [C_out, kH, kW, C_in],
       depthwise [kH, kW, C], fully connected [C_out, C_in].
     bits: width of the weight.
-    layout: PLAIN or DSP.
+    layout: PLAIN, DSP or MVE.
     input_bits: width of the layer's input, on which a layout may depend.
 
   Raises:
     ValueError: the layout does not exist for this op, or a code is out of
       range.
   """
-  _check(op, layout)
-  if layout == PLAIN:
-    return packing.pack(_runs(op, codes), bits).tobytes()
-  group = _dsp_group(bits, input_bits)
-  matrix = codes.reshape(len(codes), -1)  # [C_out, K]
-  packing.pack(matrix, bits)  # Checks the range.
-  missing = [(0, -matrix.shape[0] % _BLOCK), (0, -matrix.shape[1] % group)]
-  padded = np.pad(matrix, missing).astype(np.uint8)
-  # [block, group, channel, element]
-  blocks = padded.reshape(-1, _BLOCK, padded.shape[1] // group, group)
-  return _pack_dsp(blocks.transpose(0, 2, 1, 3), bits)
+  rule = _layout(op, layout)
+  matrix = codes.reshape(_matrix_shape(op, codes.shape))
+  plain = packing.pack(matrix, bits)  # Checks the range, too.
+  if rule.places is None:
+    return plain.tobytes()
+  places = rule.places(matrix.shape, bits, input_bits)
+  missing = [(0, p - n) for p, n in zip(places.places.shape, matrix.shape)]
+  padded = np.pad(matrix, missing).astype(np.uint8) ^ places.flips
+  ordered = np.empty(padded.size, np.uint8)
+  ordered[places.places] = padded & (2**bits - 1)
+  return packing.pack(ordered.view(packing.code_dtype(bits)), bits).tobytes()
 
 
 def unpack(
@@ -62,96 +103,95 @@ def unpack(
     ValueError: the layout does not exist for this op, or the number of bytes
       is not that of the shape.
   """
-  _check(op, layout)
+  rule = _layout(op, layout)
+  expected = packed_bytes(op, shape, bits, layout, input_bits)
+  if len(packed) != expected:
+    raise ValueError(
+        f'the weight takes {expected} bytes, received {len(packed)}'
+    )
   data = np.frombuffer(packed, np.uint8)
-  if layout == PLAIN:
-    runs = _runs(op, np.empty(shape, bool)).shape
-    size = packing.packed_bytes(runs[-1], bits)
-    rows = _reshape(data, (*runs[:-1], size))
-    return packing.unpack(rows, bits, runs[-1]).reshape(shape)
-  group = _dsp_group(bits, input_bits)
-  num_channels, num_elements = shape[0], int(np.prod(shape[1:]))
-  grid = (-(-num_channels // _BLOCK), -(-num_elements // group))
-  groups = _reshape(data, (*grid, _BLOCK * group * bits // 8))
-  blocks = _unpack_dsp(groups, bits, group)  # [block, group, channel, element]
-  matrix = blocks.transpose(0, 2, 1, 3).reshape(grid[0] * _BLOCK, -1)
-  codes = matrix[:num_channels, :num_elements].astype(packing.code_dtype(bits))
-  return codes.reshape(shape)
+  rows, columns = _matrix_shape(op, shape)
+  if rule.places is None:
+    return packing.unpack(data.reshape(rows, -1), bits, columns).reshape(shape)
+  places = rule.places((rows, columns), bits, input_bits)
+  ordered = packing.unpack(data, bits, places.places.size).view(np.uint8)
+  padded = ordered[places.places] ^ places.flips
+  codes = np.ascontiguousarray(padded[:rows, :columns])
+  return codes.view(packing.code_dtype(bits)).reshape(shape)
 
 
-def _check(op: specs.Op, layout: int) -> None:
-  if layout not in (PLAIN, DSP):
-    raise ValueError(f'expected a layout of {PLAIN}, {DSP}, received {layout}')
-  if layout == DSP and op is specs.Op.DEPTHWISE_CONV_2D:
-    raise ValueError(
-        f'{op} has no layout {DSP}: its kernels read layout {PLAIN}'
-    )
+def _matrix_shape(op: specs.Op, shape: tuple[int, ...]) -> tuple[int, int]:
+  """Returns the shape of a weight seen as rows of codes.
 
-
-def _reshape(data: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-  if data.size != np.prod(shape):
-    raise ValueError(
-        f'the weight takes {np.prod(shape)} bytes, received {data.size}'
-    )
-  return data.reshape(shape)
-
-
-def _runs(op: specs.Op, codes: np.ndarray) -> np.ndarray:
-  """Returns the codes as runs of layout PLAIN: [runs..., codes of a run]."""
+  A row is an output channel; of a depthwise_conv2d it is a tap.
+  """
   if op is specs.Op.DEPTHWISE_CONV_2D:
-    return codes
-  return codes.reshape(len(codes), -1)
+    return math.prod(shape[:2]), shape[2]
+  return shape[0], math.prod(shape[1:])
 
 
-def _dsp_group(bits: int, input_bits: int) -> int:
-  return 16 if bits == input_bits == 2 else 4
+def _round_up(number: int, multiple: int) -> int:
+  return -(-number // multiple) * multiple
 
 
-def _swapped_elements() -> np.ndarray:
-  """Returns, per code number of a group of 16, which element is there."""
-  elements = np.arange(16)
-  numbers = np.where(elements & 2, elements - 6, elements + 6) % 16
-  return np.argsort(numbers)
+def _dsp_block(bits: int, input_bits: int) -> tuple[int, int]:
+  return 4, 16 if bits == input_bits == 2 else 4
 
 
-# The sign bits that DSP kernels want flipped: of a channel in a byte (8 bits)
-# or nibble (4 bits).
-_FLIPPED = {
-    8: np.array([0x80, 0, 0x80, 0], np.uint8),
-    4: np.array([0, 0, 0, 8], np.uint8),
-    2: np.zeros(4, np.uint8),
+@functools.lru_cache(maxsize=16)
+def _dsp_places(shape: tuple[int, int], bits: int, input_bits: int) -> _Places:
+  rows, columns = _dsp_block(bits, input_bits)
+  padded = _round_up(shape[0], rows), _round_up(shape[1], columns)
+  block, c = np.divmod(np.arange(padded[0])[:, np.newaxis], rows)
+  group, e = np.divmod(np.arange(padded[1])[np.newaxis, :], columns)
+  flips = np.zeros_like(c)
+  if bits == input_bits == 2:
+    inside = 16 * c + np.where(e & 2, e - 6, e + 6) % 16
+  elif bits == 2:
+    inside = 4 * e + c
+  elif bits == 4:
+    inside = 8 * (e & 1) + 4 * (e >> 1) + c
+    flips = np.where(c == 3, 8, 0)
+  else:
+    inside = 8 * (e & 1) + 4 * (c >> 1) + 2 * (e >> 1) + (c & 1)
+    flips = np.where(c % 2 == 0, 0x80, 0)
+  num_groups = padded[1] // columns
+  return _Places(
+      (block * num_groups + group) * rows * columns + inside,
+      flips.astype(np.uint8),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+  """The rule of one layout.
+
+  Attributes:
+    block: (bits, input bits) -> (rows, columns) of which the weight has
+      multiples; missing codes are 0.
+    places: (rows and columns, bits, input bits) -> places; None: every row is
+      a run of its own.
+  """
+
+  block: Callable[[int, int], tuple[int, int]]
+  places: Callable[[tuple[int, int], int, int], _Places] | None
+
+
+_PLAIN_LAYOUT = _Layout(lambda bits, input_bits: (1, 1), None)
+_DSP_LAYOUT = _Layout(_dsp_block, _dsp_places)
+
+_LAYOUTS = {
+    **{(op, PLAIN): _PLAIN_LAYOUT for op in specs.WEIGHTED_OPS},
+    (specs.Op.CONV_2D, DSP): _DSP_LAYOUT,
+    (specs.Op.FULLY_CONNECTED, DSP): _DSP_LAYOUT,
 }
 
 
-def _pack_dsp(blocks: np.ndarray, bits: int) -> bytes:
-  """Returns the bytes of uint8 codes [block, group, channel, element]."""
-  if blocks.shape[3] == 16:
-    swapped = blocks[..., _swapped_elements()]
-    return packing.pack(swapped, 2).tobytes()
-  # [block, group, element, channel]
-  lanes = (blocks ^ _FLIPPED[bits][:, np.newaxis]).transpose(0, 1, 3, 2)
-  if bits == 2:
-    return packing.pack(lanes, 2).tobytes()
-  lanes = lanes[:, :, _PAIRS]
-  if bits == 4:
-    return packing.pack(lanes, 4).tobytes()
-  # Two elements times channels (a, b), then the same times (c, d).
-  pairs = lanes.reshape(*lanes.shape[:2], 2, 2, 2, 2)
-  return pairs.transpose(0, 1, 2, 4, 3, 5).tobytes()
-
-
-def _unpack_dsp(groups: np.ndarray, bits: int, group: int) -> np.ndarray:
-  """Returns codes [block, group, channel, element]; groups: [..., bytes]."""
-  if group == 16:
-    runs = groups.reshape(*groups.shape[:2], _BLOCK, 4)
-    return packing.unpack(runs, 2, 16)[..., np.argsort(_swapped_elements())]
-  if bits == 8:
-    pairs = groups.reshape(*groups.shape[:2], 2, 2, 2, 2)
-    lanes = pairs.transpose(0, 1, 2, 4, 3, 5).reshape(*groups.shape[:2], 4, 4)
-  else:
-    rows = groups.reshape(*groups.shape[:2], 4, -1)
-    lanes = packing.unpack(rows, bits, _BLOCK)
-  if bits != 2:
-    lanes = lanes[:, :, np.argsort(_PAIRS)]
-  codes = lanes.transpose(0, 1, 3, 2) ^ _FLIPPED[bits][:, np.newaxis]
-  return codes.view(packing.code_dtype(bits))
+def _layout(op: specs.Op, layout: int) -> _Layout:
+  rule = _LAYOUTS.get((op, layout))
+  if rule is None:
+    known = [number for known_op, number in _LAYOUTS if known_op is op]
+    raise ValueError(
+        f'{op.value} has the weight layouts {known}, received {layout}'
+    )
+  return rule
