@@ -5,9 +5,12 @@ import pytest
 from tests import mobilenet_specs
 from tfmpq import backends
 from tfmpq import c_writer
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import specs
 from tfmpq import tflite_writer
+
+_PORTABLE = kernel_targets.Target.PORTABLE
 
 
 def _network():
@@ -22,22 +25,50 @@ def test_flash_is_what_the_writer_of_the_backend_says(
     backend, writer, per_channel
 ):
   network = _network()
-  model = backends.build_memory_model(network, 'arena', backend, per_channel)
+  model = backends.build_memory_model(
+      network, 'arena', backend, per_channel, [_PORTABLE]
+  )
   for bits in specs.BIT_WIDTHS:
     policy = specs.QuantizationPolicy.uniform(network, bits, 8)
     assert model.footprint(policy).flash_bytes == writer.flash_bytes(
         network, policy, per_channel
     )
-  assert model.name == f'arena {backend}'
+  assert model.name == f'arena {backend} portable'
 
 
-def test_ram_of_backend_c_is_the_exported_plan():
+@pytest.mark.parametrize('target', kernel_targets.Target)
+def test_ram_of_backend_c_is_the_exported_plan(target):
   network = _network()
-  model = backends.build_memory_model(network, 'arena', 'c', True)
+  model = backends.build_memory_model(network, 'arena', 'c', True, [target])
   for bits in specs.BIT_WIDTHS:
     policy = specs.QuantizationPolicy.uniform(network, 8, bits)
-    plan = memory_planner.arena_plan(network, policy)
+    plan = memory_planner.arena_plan(network, policy, target)
     assert model.footprint(policy).ram_bytes == plan.size_bytes
+
+
+def test_several_targets_count_as_the_most_demanding():
+  network = _network()
+  targets = list(kernel_targets.Target)
+  model = backends.build_memory_model(network, 'arena', 'c', True, targets)
+  assert model.name == 'arena c portable dsp mve'
+  singles = [
+      backends.build_memory_model(network, 'arena', 'c', True, [target])
+      for target in targets
+  ]
+  for bits in specs.BIT_WIDTHS:
+    policy = specs.QuantizationPolicy.uniform(network, bits, bits)
+    footprints = [single.footprint(policy) for single in singles]
+    found = model.footprint(policy)
+    assert found.ram_bytes == max(f.ram_bytes for f in footprints)
+    assert found.flash_bytes == max(f.flash_bytes for f in footprints)
+    assert model.peak(policy).ram_bytes == max(
+        single.peak(policy).ram_bytes for single in singles
+    )
+
+
+def test_no_target_is_an_error():
+  with pytest.raises(ValueError, match='at least one target'):
+    backends.build_memory_model(_network(), 'arena', 'c', True, [])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +77,9 @@ def test_ram_of_backend_c_is_the_exported_plan():
 def test_paper_model_stores_zero_points_as_the_network_does(
     per_channel, scheme
 ):
-  model = backends.build_memory_model(_network(), 'paper', 'c', per_channel)
+  model = backends.build_memory_model(
+      _network(), 'paper', 'c', per_channel, []
+  )
   assert model.name == f'paper {scheme}'
 
 
@@ -56,4 +89,4 @@ def test_paper_model_stores_zero_points_as_the_network_does(
 )
 def test_an_unknown_name_is_refused(name, backend, wrong):
   with pytest.raises(ValueError, match=wrong):
-    backends.build_memory_model(_network(), name, backend, True)
+    backends.build_memory_model(_network(), name, backend, True, [_PORTABLE])

@@ -168,7 +168,7 @@ def test_a_tensor_outside_the_arena_is_refused():
   with pytest.raises(ValueError, match="'a1'.*multiple of 16"):
     c_writer.write(network, offsets, plan.size_bytes)
   del offsets['a1']
-  with pytest.raises(ValueError, match="no activation 'a1'"):
+  with pytest.raises(ValueError, match="no buffer 'a1'"):
     c_writer.write(network, offsets, plan.size_bytes)
 
 

@@ -18,6 +18,7 @@ from tfmpq import run_dir
 def _result(**kwargs):
   values = {
       'backend': 'c',
+      'target': 'dsp',
       'core': 'cortex_m4',
       'machine': 'mps2-an386 (QEMU)',
       'num_images': 3,

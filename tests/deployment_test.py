@@ -13,6 +13,7 @@ import pytest
 from tests import mixed_network
 from tfmpq import deployment
 from tfmpq import firmware
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import reference_ops
 from tfmpq import run_dir
@@ -66,13 +67,15 @@ def _deploy(network, codes, cores, folder, **kwargs):
 def test_every_core_gives_the_logits_and_sizes_that_were_predicted(
     network, codes, tmp_path
 ):
-  plan = memory_planner.arena_plan(network.spec, network.policy)
   results = _deploy(network, codes, deployment.CORES, tmp_path)
   assert [result.core for result in results] == list(deployment.CORES)
   for result in results:
     assert result.problems() == []
     assert result.logits_equal
     assert result.num_images == _NUM_IMAGES
+    target = kernel_targets.of_core(result.core)
+    assert result.target == target.value
+    plan = memory_planner.arena_plan(network.spec, network.policy, target)
     assert result.ram_bytes_measured == plan.size_bytes
     if result.core == deployment.HOST:
       continue

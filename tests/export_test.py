@@ -11,6 +11,7 @@ import pytest
 from tests import mixed_network
 from tfmpq import c_writer
 from tfmpq import exporting
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import run_dir
@@ -19,6 +20,7 @@ from tfmpq import tflite_writer
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SEEDS = range(12)
+_PORTABLE = kernel_targets.Target.PORTABLE
 
 
 def _run(
@@ -55,17 +57,25 @@ def _folder(tmp_path, network) -> pathlib.Path:
 def test_program_writes_all_files_and_prints_their_sizes(folder, network):
   result = _run('--run_dir', 'my run', cwd=folder.parent)
   assert result.returncode == 0, result.stderr
-  assert sorted(path.name for path in folder.iterdir()) == [
+  files = [path for path in folder.rglob('*') if path.is_file()]
+  assert sorted(str(path.relative_to(folder)) for path in files) == [
+      'dsp/model.c',
+      'dsp/model.h',
       'model.c',
       'model.h',
       'model.tflite',
+      'mve/model.c',
+      'mve/model.h',
       'quantized_network.npz',
   ]
   data = (folder / run_dir.TFLITE).read_bytes()
-  const_bytes = c_writer.flash_bytes(
-      network.spec, network.policy, network.per_channel_zero_points
-  )
-  for num_bytes in (len(data), const_bytes):
+  const_bytes = [
+      c_writer.flash_bytes(
+          network.spec, network.policy, network.per_channel_zero_points, target
+      )
+      for target in kernel_targets.Target
+  ]
+  for num_bytes in (len(data), *const_bytes):
     assert (
         f'FLASH {num_bytes:,} bytes written, {num_bytes:,} predicted'
         in result.stdout
@@ -102,14 +112,21 @@ def test_exports_match_their_predictions(tmp_path):
     print(f'seed {seed}')
     network = mixed_network.mixed_network(seed, bool(seed % 2))
     codes = exporting.random_codes(network, 2, seed)
-    plan = memory_planner.arena_plan(network.spec, network.policy)
-    for export in (
-        exporting.export_tflite(network, tmp_path, codes),
-        exporting.export_c(network, tmp_path),
-    ):
+    exports = [exporting.export_tflite(network, tmp_path, codes)]
+    for target in kernel_targets.Target:
+      exports.append(exporting.export_c(network, tmp_path, target))
+      assert exports[-1].arena_bytes == exports[-1].predicted.ram_bytes
+    names = [export.name for export in exports]
+    assert names == ['tflm', 'c_portable', 'c_dsp', 'c_mve']
+    paths = [path for export in exports for path in export.paths]
+    assert len(set(paths)) == 7
+    assert all(path.exists() for path in paths)
+    for export in exports:
       assert export.flash_bytes == export.predicted.flash_bytes
+      plan = memory_planner.arena_plan(
+          network.spec, network.policy, export.target
+      )
       assert export.arena_bytes == plan.size_bytes
-      assert all(path.exists() for path in export.paths)
 
 
 def test_same_network_gives_the_same_files(tmp_path, network):
@@ -117,7 +134,7 @@ def test_same_network_gives_the_same_files(tmp_path, network):
   contents = []
   for name in ('a', 'b'):
     exporting.export_tflite(network, tmp_path / name, codes)
-    exporting.export_c(network, tmp_path / name)
+    exporting.export_c(network, tmp_path / name, _PORTABLE)
     contents.append(
         [p.read_bytes() for p in sorted((tmp_path / name).iterdir())]
     )
@@ -189,7 +206,7 @@ def test_export_refuses_sizes_that_were_not_predicted(
   with pytest.raises(ValueError, match='model.tflite has .* predicted were'):
     exporting.export_tflite(network, tmp_path, codes)
   with pytest.raises(ValueError, match='model.c has .* predicted were'):
-    exporting.export_c(network, tmp_path)
+    exporting.export_c(network, tmp_path, _PORTABLE)
   assert not list(tmp_path.iterdir())
 
 

@@ -19,9 +19,10 @@ _LAYERS = (
     # L0: the nouns and plain helpers.
     """budgets config run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
-    """arena_memory budget_message calibrated_network float_network
-    memory_model memory_planner packing paper_memory quantization
-    quantized_network ram_model weight_layouts""",
+    """arena_buffers arena_memory budget_message calibrated_network
+    float_network kernel_targets memory_model memory_planner offset_search
+    packing paper_memory quantization quantized_network ram_model
+    weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
     evaluation evaluators fashion_mnist finetuning float_ops

@@ -1,7 +1,7 @@
 """The 'arena' memory model: bytes as our exports need them.
 
-RAM is the arena: packed activations, placed by the planner that will run. The
-C export uses nothing else. Under TensorFlow Lite Micro the interpreter keeps
+RAM is the arena: packed activations and the kernels' scratch memory, placed by
+the planner that will run. The C export uses nothing else. Under TensorFlow Lite Micro the interpreter keeps
 structures of its own at the end of the arena; `tflm_tail` lists them as an
 estimate. FLASH is what a writer would write, and comes in as a function.
 """
@@ -9,8 +9,10 @@ estimate. FLASH is what a writer would write, and comes in as a function.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import enum
 
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import specs
 from tfmpq.memory_model import MemoryModel
@@ -58,8 +60,13 @@ def tflm_tail(network: specs.NetworkSpec) -> tuple[tuple[str, int], ...]:
 class ArenaRam:
   """RAM rule: size of the planned arena, and what the runtime adds."""
 
-  def __init__(self, network: specs.NetworkSpec, backend: Backend):
-    self._memory = memory_planner.ActivationMemory(network)
+  def __init__(
+      self,
+      network: specs.NetworkSpec,
+      backend: Backend,
+      target: kernel_targets.Target = kernel_targets.Target.PORTABLE,
+  ):
+    self._memory = memory_planner.ActivationMemory(network, target)
     self._is_greedy = backend is Backend.TFLM_GREEDY
     self._names = (network.input,) + tuple(
         layer.name for layer in network.layers
@@ -68,13 +75,11 @@ class ArenaRam:
     if backend is not Backend.C:
       tail = sum(num_bytes for _, num_bytes in tflm_tail(network))
       self._other_bytes = memory_planner.align_up(tail)
-    self._keys = tuple(dict.fromkeys(self._memory.owners.values()))
-    self._planned: dict[tuple[int, ...], int] = {}
+    self._planned: dict[tuple[memory_planner.Buffer, ...], int] = {}
 
   def ram_bytes(self, policy: specs.QuantizationPolicy) -> int:
-    """Returns the bytes; remembers them per widths of the activations."""
-    bits = policy.as_dict()
-    key = tuple(bits[name] for name in self._keys)
+    """Returns the bytes; remembers them per set of buffers."""
+    key = self._buffers(policy.as_dict())
     if key not in self._planned:
       if len(self._planned) >= _CACHED_PLANS:
         self._planned.clear()
@@ -83,34 +88,61 @@ class ArenaRam:
           if self._is_greedy
           else (memory_planner.offline_plan)
       )
-      self._planned[key] = plan(self._buffers(bits)).size_bytes
+      self._planned[key] = plan(key).size_bytes
     return self._planned[key] + self._other_bytes
 
   def moments(self, policy: specs.QuantizationPolicy) -> tuple[Moment, ...]:
     buffers = self._buffers(policy.as_dict())
-    alive = memory_planner.liveness_by_time(buffers)
-    return tuple(
-        Moment(
-            layer=name,
-            ram_bytes=alive[time] + self._other_bytes,
-            alive=tuple(
-                (b.name, memory_planner.align_up(b.size_bytes))
-                for b in buffers
-                if b.first <= time <= b.last
-            ),
-            other_bytes=self._other_bytes,
-        )
-        for time, name in enumerate(self._names)
-    )
+    needed = memory_planner.liveness_by_time(buffers)
+    moments = []
+    for time, name in enumerate(self._names):
+      alive = {
+          b.name: memory_planner.align_up(b.size_bytes)
+          for b in buffers
+          if b.first <= time <= b.last
+      }
+      scratch_bytes = alive.pop(memory_planner.scratch_name(name), 0)
+      moments.append(
+          Moment(
+              layer=name,
+              ram_bytes=needed[time] + self._other_bytes,
+              alive=tuple(alive.items()),
+              other_bytes=scratch_bytes + self._other_bytes,
+          )
+      )
+    return tuple(moments)
 
   def _buffers(self, bits) -> tuple[memory_planner.Buffer, ...]:
     return self._memory.buffers(bits, in_place=not self._is_greedy)
+
+
+class LargestRam:
+  """RAM rule: the most that any of several rules asks for."""
+
+  def __init__(self, rules: Sequence[ArenaRam]):
+    self._rules = tuple(rules)
+
+  def ram_bytes(self, policy: specs.QuantizationPolicy) -> int:
+    """Returns the most bytes."""
+    return max(rule.ram_bytes(policy) for rule in self._rules)
+
+  def moments(self, policy: specs.QuantizationPolicy) -> tuple[Moment, ...]:
+    """Returns, for each layer, the moment that needs the most."""
+    return tuple(
+        max(moments, key=lambda moment: moment.ram_bytes)
+        for moments in zip(
+            *(rule.moments(policy) for rule in self._rules), strict=True
+        )
+    )
 
 
 def arena_model(
     network: specs.NetworkSpec,
     backend: Backend,
     flash_bytes: Callable[[specs.QuantizationPolicy], int],
+    targets: Sequence[kernel_targets.Target] = (
+        kernel_targets.Target.PORTABLE,
+    ),
 ) -> MemoryModel:
   """Returns the memory model of an export.
 
@@ -118,7 +150,10 @@ def arena_model(
     network: the network.
     backend: what runs the network.
     flash_bytes: policy -> bytes of the model as its writer writes it.
+    targets: what it is exported for; RAM is what the most demanding of them
+      needs.
   """
-  return MemoryModel(
-      network, f'arena {backend.value}', ArenaRam(network, backend), flash_bytes
-  )
+  name = ' '.join(['arena', backend.value, *(t.value for t in targets)])
+  rules = [ArenaRam(network, backend, target) for target in targets]
+  ram = rules[0] if len(rules) == 1 else LargestRam(rules)
+  return MemoryModel(network, name, ram, flash_bytes)

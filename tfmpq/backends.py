@@ -1,15 +1,17 @@
 """Joins the memory models with the writers whose bytes they predict."""
 
+from collections.abc import Sequence
+
 from tfmpq import arena_memory
 from tfmpq import c_writer
+from tfmpq import kernel_targets
 from tfmpq import memory_model
 from tfmpq import paper_memory
 from tfmpq import specs
 from tfmpq import tflite_writer
 
 MEMORY_MODELS = ('arena', 'paper')
-_WRITERS = {'c': c_writer, 'tflm': tflite_writer}
-BACKENDS = tuple(_WRITERS)
+BACKENDS = ('c', 'tflm')
 
 
 def build_memory_model(
@@ -17,6 +19,7 @@ def build_memory_model(
     name: str,
     backend: str,
     per_channel_zero_points: bool,
+    targets: Sequence[kernel_targets.Target],
 ) -> memory_model.MemoryModel:
   """Returns the memory model by which policies of a network are judged.
 
@@ -41,13 +44,24 @@ def build_memory_model(
         else paper_memory.ParameterScheme.MIXPL
     )
     return paper_memory.paper_model(network, scheme)
-  writer = _WRITERS[backend]
+  if backend == 'tflm':
+    return arena_memory.arena_model(
+        network,
+        arena_memory.Backend.TFLM,
+        lambda policy: tflite_writer.flash_bytes(
+            network, policy, per_channel_zero_points
+        ),
+    )
+  if not targets:
+    raise ValueError('a memory model needs at least one target')
   return arena_memory.arena_model(
       network,
-      arena_memory.Backend(backend),
-      lambda policy: writer.flash_bytes(
-          network, policy, per_channel_zero_points
+      arena_memory.Backend.C,
+      lambda policy: max(
+          c_writer.flash_bytes(network, policy, per_channel_zero_points, target)
+          for target in targets
       ),
+      targets,
   )
 
 

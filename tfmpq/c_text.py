@@ -9,11 +9,21 @@ import textwrap
 
 import numpy as np
 
+from tfmpq import kernel_targets
+from tfmpq import memory_planner
 from tfmpq import packing
 from tfmpq import quantized_network
 from tfmpq import specs
 
 _COLUMNS = 80
+
+_TARGET_TEXTS = {
+    kernel_targets.Target.PORTABLE: 'For any machine: portable kernels.',
+    kernel_targets.Target.DSP: (
+        'For cores with DSP instructions: Cortex-M4, M7, M33.'
+    ),
+    kernel_targets.Target.MVE: 'For cores with MVE: Cortex-M55.',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +32,13 @@ class Model:
 
   Attributes:
     network: the network.
-    offsets: activation name -> byte in the arena.
+    offsets: activation or scratch memory (memory_planner.scratch_name) -> byte
+      in the arena.
     arena_bytes: size of the arena.
     prefix: of all external names.
     identifiers: layer name -> C identifier.
+    target: instruction set.
+    kernels: layer name -> kernel.
   """
 
   network: quantized_network.QuantizedNetwork
@@ -33,14 +46,32 @@ class Model:
   arena_bytes: int
   prefix: str
   identifiers: Mapping[str, str]
+  target: kernel_targets.Target
+  kernels: Mapping[str, kernel_targets.Kernel]
 
   def layer(self, name: str) -> specs.LayerSpec:
     """Returns the layer of that name."""
     return next(x for x in self.network.spec.layers if x.name == name)
 
-  def address(self, activation: str) -> str:
-    """Returns the C expression for the first byte of an activation."""
-    return f'{self.prefix}_arena + {self.offsets[activation]}'
+  def address(self, buffer: str) -> str:
+    """Returns the C expression for the first byte of a buffer."""
+    return f'{self.prefix}_arena + {self.offsets[buffer]}'
+
+  def scratch(self, layer: str) -> str:
+    """Returns the C expression for the scratch memory of a layer."""
+    if not self.kernels[layer].scratch_bytes:
+      return 'NULL'
+    return self.address(memory_planner.scratch_name(layer))
+
+  @property
+  def headers(self) -> tuple[str, ...]:
+    """Names of the kernels' headers."""
+    kernels = self.kernels
+    names = (
+        (layer.op.value + kernels[layer.name].suffix).replace('__', '_')
+        for layer in self.network.spec.layers
+    )
+    return tuple(f'{name}.h' for name in sorted(set(names)))
 
 
 def _wrapped(words: Iterable[str], indent: str) -> str:
@@ -150,7 +181,13 @@ def layer_comment(model: Model, layer: specs.LayerSpec) -> str:
     tensor = network.spec.tensor(layer.weight)
     bits = network.policy.bits(network.spec, layer.weight)
     shape = 'x'.join(map(str, tensor.shape))
-    lines.append(f'  weight {layer.weight} {shape}, {bits} bits')
+    kernel = model.kernels[layer.name]
+    lines.append(
+        f'  weight {layer.weight} {shape}, {bits} bits, layout {kernel.layout}'
+    )
+    if kernel.scratch_bytes:
+      offset = model.offsets[memory_planner.scratch_name(layer.name)]
+      lines.append(f'  scratch {kernel.scratch_bytes} bytes at {offset}')
   # A name must not be able to end the comment.
   body = '\n * '.join(lines).replace('*/', '* /')
   return f'/* {body} */\n'
@@ -254,13 +291,15 @@ def source(
   )
   prefix, macro = model.prefix, model.prefix.upper()
   spec = model.network.spec
-  ops = sorted({layer.op.value for layer in spec.layers})
-  includes = ''.join(f'#include "tflm_ext/kernels/{op}.h"\n' for op in ops)
+  includes = ''.join(
+      f'#include "tflm_ext/kernels/{name}"\n' for name in model.headers
+  )
   return f"""\
 /* {spec.name.replace('*/', '')}: an integer network, exported by tfmpq.
  *
  * {len(spec.layers)} layers, {const_bytes} bytes of constants, \
 {model.arena_bytes} bytes of arena.
+ * {_TARGET_TEXTS[model.target]}
  * Byte layouts and arithmetic: tflm_ext/README.md. */
 #include "{prefix}.h"
 

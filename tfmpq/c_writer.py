@@ -3,12 +3,14 @@
 model.c holds constant objects, one static arena and one function that calls
 the kernels of tflm_ext/kernels one after the other; each layer calls exactly
 the variant for its widths, so that a linker keeps no other. There is no heap
-and nothing is copied out of flash.
+and nothing is copied out of flash. The `target` says for which instruction set:
+it decides which kernels are called, in which layout they read their weights,
+and how much scratch memory the arena holds for them (`kernel_targets`).
 
 The constant objects of a layer:
 
     params              geometry, zero points, shifts (kernels/types.h)
-    weight              packed codes, layout 0
+    weight              packed codes, in the layout of the layer's kernel
     channels            {bias', multiplier} per output channel
     weight_zero_points  int8 per output channel, where there are such
     multipliers         int32, of an average pool
@@ -20,20 +22,22 @@ tflm_ext/README.md.
 
 from collections.abc import Mapping
 import dataclasses
-import math
 import re
 from typing import NamedTuple
 
 import numpy as np
 
 from tfmpq import c_text
+from tfmpq import kernel_targets
+from tfmpq import memory_planner
 from tfmpq import packing
 from tfmpq import quantized_network
 from tfmpq import specs
+from tfmpq import weight_layouts
 
 DEFAULT_PREFIX = 'model'
 ARENA_ALIGNMENT = 16
-_LAYOUT_PLAIN = 0
+_PORTABLE = kernel_targets.Target.PORTABLE
 
 # sizeof, rounded up to 4; model.c checks them at compile time.
 _CONV_PARAMS_BYTES = 24
@@ -75,6 +79,7 @@ def constant_objects(
     spec: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     per_channel_zero_points: bool,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> list[ConstantObject]:
   """Returns every constant of model.c, in the order in which they stand there.
 
@@ -82,13 +87,20 @@ def constant_objects(
   """
   bits = dict(policy.entries)
   shapes = {tensor.name: tensor.shape for tensor in spec.tensors}
+  kernels = kernel_targets.NetworkKernels(spec, target).choose(bits)
   objects = []
-  for layer in spec.layers:
+  for layer, kernel in zip(spec.layers, kernels, strict=True):
     name = layer.name
     if layer.weight is not None:
       weight_bits = bits[layer.weight]
       channels = shapes[layer.output][2]
-      weight = _weight_bytes(shapes[layer.weight], layer.op, weight_bits)
+      weight = weight_layouts.packed_bytes(
+          layer.op,
+          shapes[layer.weight],
+          weight_bits,
+          kernel.layout,
+          kernel.input_bits,
+      )
       objects += [
           ConstantObject(name, 'params', _CONV_PARAMS_BYTES),
           ConstantObject(name, 'weight', _padded(weight)),
@@ -112,9 +124,10 @@ def flash_bytes(
     spec: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     per_channel_zero_points: bool,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> int:
   """Returns the bytes of all constants of model.c (code not counted)."""
-  objects = constant_objects(spec, policy, per_channel_zero_points)
+  objects = constant_objects(spec, policy, per_channel_zero_points, target)
   return sum(item.num_bytes for item in objects)
 
 
@@ -123,30 +136,31 @@ def write(
     offsets: Mapping[str, int],
     arena_bytes: int,
     prefix: str = DEFAULT_PREFIX,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> CSource:
   """Returns model.c and model.h.
 
   Args:
     network: what to write.
-    offsets: activation name -> byte in the arena, a multiple of 16.
+    offsets: memory plan for that target (memory_planner.arena_plan): name of
+      an activation or of scratch memory -> byte in the arena, a multiple of 16.
     arena_bytes: size of the arena.
     prefix: C identifier with which every external name begins; the files
       belong into <prefix>.c and <prefix>.h.
+    target: instruction set; the code links only with the kernels for it.
 
   Raises:
-    ValueError: an activation lies outside the arena or has no offset, a
+    ValueError: a buffer lies outside the arena or has no offset, a
       dimension does not fit its field of the parameters, input or output is
       not 8 bits wide, or the prefix is no identifier.
   """
   if not re.fullmatch(r'[A-Za-z][A-Za-z0-9_]*', prefix):
     raise ValueError(f'prefix must be a C identifier, received {prefix!r}')
-  _check_plan(network, offsets, arena_bytes)
   _check_ends(network)
-  model = c_text.Model(
-      network, offsets, arena_bytes, prefix, _identifiers(network.spec)
-  )
+  model = _model(network, offsets, arena_bytes, prefix, target)
+  _check_plan(model)
   objects = constant_objects(
-      network.spec, network.policy, network.per_channel_zero_points
+      network.spec, network.policy, network.per_channel_zero_points, target
   )
   layers = {
       layer.name: c_text.layer_comment(model, layer)
@@ -172,31 +186,50 @@ def _padded(num_bytes: int) -> int:
   return (num_bytes + 3) // 4 * 4
 
 
-def _weight_bytes(shape: tuple[int, ...], op: specs.Op, bits: int) -> int:
-  """Returns the bytes of packed weights: number of runs times bytes per run."""
-  if op is specs.Op.DEPTHWISE_CONV_2D:
-    k_h, k_w, channels = shape
-    return k_h * k_w * packing.packed_bytes(channels, bits)
-  return shape[0] * packing.packed_bytes(math.prod(shape[1:]), bits)
-
-
 def _num_multipliers(layer: specs.LayerSpec) -> int:
   k_h, k_w = layer.kernel_size
   return k_h * k_w if any(layer.padding) else 1
 
 
-def _check_plan(network, offsets, arena_bytes) -> None:
-  for tensor in network.spec.activations:
-    bits = network.params[tensor.name].bits
-    num_bytes = packing.activation_bytes(tensor.shape, bits)
-    offset = offsets.get(tensor.name)
+def _model(network, offsets, arena_bytes, prefix, target) -> c_text.Model:
+  spec = network.spec
+  kernels = kernel_targets.NetworkKernels(spec, target).choose(
+      network.policy.as_dict()
+  )
+  return c_text.Model(
+      network,
+      offsets,
+      arena_bytes,
+      prefix,
+      _identifiers(spec),
+      target,
+      {x.name: k for x, k in zip(spec.layers, kernels, strict=True)},
+  )
+
+
+def _check_plan(model: c_text.Model) -> None:
+  needed = {}
+  for tensor in model.network.spec.activations:
+    bits = model.network.params[tensor.name].bits
+    needed[tensor.name] = packing.activation_bytes(tensor.shape, bits)
+  for layer, kernel in model.kernels.items():
+    if kernel.scratch_bytes:
+      needed[memory_planner.scratch_name(layer)] = kernel.scratch_bytes
+  for name, num_bytes in needed.items():
+    offset = model.offsets.get(name)
     if offset is None:
-      raise ValueError(f"the memory plan has no activation '{tensor.name}'")
-    if offset % ARENA_ALIGNMENT or not 0 <= offset <= arena_bytes - num_bytes:
       raise ValueError(
-          f"activation '{tensor.name}' ({num_bytes} bytes): expected an offset "
-          f'that is a multiple of {ARENA_ALIGNMENT} and leaves it inside an '
-          f'arena of {arena_bytes} bytes, received {offset}'
+          f"the memory plan has no buffer '{name}'; is it that of "
+          f'{model.target.value}?'
+      )
+    if (
+        offset % ARENA_ALIGNMENT
+        or not 0 <= offset <= model.arena_bytes - num_bytes
+    ):
+      raise ValueError(
+          f"buffer '{name}' ({num_bytes} bytes): expected an offset that is a "
+          f'multiple of {ARENA_ALIGNMENT} and leaves it inside an arena of '
+          f'{model.arena_bytes} bytes, received {offset}'
       )
 
 
@@ -229,7 +262,7 @@ def _definition(model: c_text.Model, item: ConstantObject) -> str:
   constants = network.constants[item.layer]
   name = f'{model.identifiers[item.layer]}_{item.kind}'
   if item.kind == 'params':
-    struct, fields = _params(network, layer)
+    struct, fields = _params(model, layer)
     return c_text.struct_definition(name, struct, fields, layer.name)
   if isinstance(constants, quantized_network.PoolLayer):
     return c_text.array_definition(name, 'int32_t', constants.multipliers)
@@ -238,29 +271,31 @@ def _definition(model: c_text.Model, item: ConstantObject) -> str:
     pairs = np.stack([constants.bias, constants.multipliers], axis=1)
     return c_text.pairs_definition(name, 'tfmpq_channel', pairs)
   if item.kind == 'weight':
-    data = packed_weight(network, layer)
+    data = np.frombuffer(_packed_weight(model, layer), np.uint8)
     return c_text.array_definition(name, 'uint8_t', _pad(data, item.num_bytes))
   data = _pad(constants.weight_zero_points, item.num_bytes)
   return c_text.array_definition(name, 'int8_t', data)
 
 
-def packed_weight(
-    network: quantized_network.QuantizedNetwork, layer: specs.LayerSpec
-) -> np.ndarray:
-  """Returns the packed codes of a layer's weight, layout 0: uint8 [bytes]."""
-  codes = network.constants[layer.name].weight_codes
-  if layer.op is specs.Op.CONV_2D:
-    codes = codes.reshape(len(codes), -1)  # [C_out, kH * kW * C_in]
-  bits = network.policy.bits(network.spec, layer.weight)
-  return packing.pack(codes, bits).reshape(-1)
+def _packed_weight(model: c_text.Model, layer: specs.LayerSpec) -> bytes:
+  """Returns the packed codes of a layer's weight, in its kernel's layout."""
+  network, kernel = model.network, model.kernels[layer.name]
+  return weight_layouts.pack(
+      layer.op,
+      network.constants[layer.name].weight_codes,
+      network.policy.bits(network.spec, layer.weight),
+      kernel.layout,
+      kernel.input_bits,
+  )
 
 
 def _pad(data: np.ndarray, num_bytes: int) -> np.ndarray:
   return np.pad(data, (0, num_bytes - len(data)))
 
 
-def _params(network, layer) -> tuple[str, dict[str, int]]:
+def _params(model, layer) -> tuple[str, dict[str, int]]:
   """Returns the name of a layer's parameter struct and its fields."""
+  network = model.network
   if layer.op is specs.Op.ADD:
     return 'tfmpq_add_params', _add_params(network, layer)
   tensors = {t.name: t.shape for t in network.spec.activations}
@@ -279,7 +314,7 @@ def _params(network, layer) -> tuple[str, dict[str, int]]:
   fields['input_channels'] = shape[2]
   fields['output_channels'] = out_shape[2]
   fields['weight_zero_point'] = 0 if bits == 8 else 2 ** (bits - 1)
-  fields['layout'] = _LAYOUT_PLAIN
+  fields['layout'] = model.kernels[layer.name].layout
   return 'tfmpq_conv_params', fields
 
 
@@ -331,9 +366,8 @@ def _call(model: c_text.Model, layer: specs.LayerSpec) -> str:
     suffix = f'a{widths[0]}_w{bits}_o{out_bits}'
     stored = network.per_channel_zero_points and bits != 8
     zero_points = f'{name}_weight_zero_points' if stored else 'NULL'
-    # The last argument is scratch memory, of which these kernels need none.
     arguments += [f'{name}_weight', f'{name}_channels', zero_points]
-    arguments += [output, 'NULL']
+    arguments += [output, model.scratch(layer.name)]
   elif layer.op is specs.Op.ADD:
     suffix = f'a{widths[0]}_a{widths[1]}_o{out_bits}'
     arguments.append(output)
@@ -343,4 +377,5 @@ def _call(model: c_text.Model, layer: specs.LayerSpec) -> str:
   else:
     suffix = f'a{widths[0]}'
     arguments.append(output)
+  suffix += model.kernels[layer.name].suffix
   return c_text.call(f'tfmpq_{layer.op.value}_{suffix}', arguments)

@@ -2,7 +2,8 @@
 
 A run directory receives
 
-    model.c, model.h           the export
+    model.c, model.h           the export, for the instruction set of each
+                               core (exporting.c_folder)
     deploy/images.bin          int8 codes of the images
     deploy/expected.bin        int8 logits of the NumPy reference
     deploy/<core>.elf          what was run
@@ -21,11 +22,11 @@ from tfmpq import bazel_build
 from tfmpq import elf_sections
 from tfmpq import exporting
 from tfmpq import firmware
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
-from tfmpq import specs
 
 HOST = 'host'
 CORES = (HOST, *firmware.CORES)
@@ -50,6 +51,7 @@ class DeployResult:
 
   Attributes:
     backend: 'c'.
+    target: instruction set whose kernels the export calls.
     core: one of CORES.
     machine: what ran it, such as 'mps2-an386 (QEMU)'.
     num_images: how many images it ran.
@@ -67,6 +69,7 @@ class DeployResult:
   """
 
   backend: str
+  target: str
   core: str
   machine: str
   num_images: int
@@ -156,29 +159,45 @@ def deploy(
     firmware.FirmwareError: a program did not run to its end, for instance
       because an emulator is missing.
   """
-  for core in cores:
-    if core not in CORES:
-      raise ValueError(
-          f"there is no core '{core}'" + specs.did_you_mean(core, CORES)
-      )
+  targets = kernel_targets.of_cores(cores)
   if not len(codes):
     raise ValueError('a deployment needs at least one image')
   root = root or bazel_build.workspace_root()
-  export = exporting.export_c(network, folder)
+  exports = {t: exporting.export_c(network, folder, t) for t in targets}
   if expected is None:
     expected = reference_ops.run(network, codes)
   work = folder / _FOLDER
   run_dir.atomic_write(work / _IMAGES, codes.tobytes())
   run_dir.atomic_write(work / _EXPECTED, expected.tobytes())
   build = build or (lambda names, model: build_programs(names, model, root))
-  programs = build(cores, folder)
-  return [_run(core, programs[core], work, root, export) for core in cores]
+  programs = {}
+  for target in targets:
+    programs |= build(
+        [c for c in cores if kernel_targets.of_core(c) is target],
+        exporting.c_folder(folder, target),
+    )
+  return [
+      _run(
+          core,
+          programs[core],
+          work,
+          root,
+          exports[kernel_targets.of_core(core)],
+      )
+      for core in cores
+  ]
 
 
 def build_programs(
     cores: Sequence[str], folder: pathlib.Path, root: pathlib.Path
 ) -> dict[str, pathlib.Path]:
-  """Builds the runner with the model in `folder`; returns core -> program."""
+  """Builds the runner with the model in `folder`; returns core -> program.
+
+  Args:
+    cores: of one target.
+    folder: of model.c and model.h for that target.
+    root: the source tree.
+  """
   digest = hashlib.sha256()
   for name in (run_dir.C_SOURCE, run_dir.C_HEADER):
     digest.update((folder / name).read_bytes())
@@ -223,6 +242,7 @@ def _run(
   high_water = report['arena_high_water_bytes']
   return DeployResult(
       backend='c',
+      target=export.target.value,
       core=core,
       machine=machine,
       num_images=num_images,

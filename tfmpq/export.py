@@ -9,6 +9,10 @@ leave there, and writes
                                   weights and activations, memory plan
   <run_dir>/model.c, model.h      plain C99: constants, one arena, no
                                   interpreter, no heap
+  <run_dir>/dsp/, mve/            the same for cores with DSP instructions
+                                  (Cortex-M4, M7, M33) and for MVE (M55): faster
+                                  kernels, which need scratch memory in the
+                                  arena and weights in an order of their own
 
 It prints predicted and written bytes and fails if they differ. model.tflite is
 opened again, alone, and must give the network's logits on random images; to
@@ -27,6 +31,7 @@ from absl import flags
 
 from tfmpq import config
 from tfmpq import exporting
+from tfmpq import kernel_targets
 from tfmpq import user_paths
 
 _DEFAULT_RUN_DIR = f'runs/{config.ExperimentConfig().name}'
@@ -37,7 +42,7 @@ _RUN_DIR = flags.DEFINE_string(
     'Folder that holds quantized_network.npz; the files are written there.',
 )
 _TFLITE = flags.DEFINE_bool('tflite', True, 'Write model.tflite.')
-_C = flags.DEFINE_bool('c', True, 'Write model.c and model.h.')
+_C = flags.DEFINE_bool('c', True, 'Write model.c and model.h for every target.')
 _CHECK_IMAGES = flags.DEFINE_integer(
     'check_images',
     20,
@@ -70,7 +75,10 @@ def export() -> None:
     exports.append(exporting.export_tflite(network, folder, codes))
     print(f'model.tflite, read back: equal logits on {len(codes)} images')
   if _C.value:
-    exports.append(exporting.export_c(network, folder))
+    exports += [
+        exporting.export_c(network, folder, target)
+        for target in kernel_targets.Target
+    ]
   for item in exports:
     print(_summary(item))
 

@@ -16,6 +16,7 @@ import numpy as np
 from tfmpq import backends
 from tfmpq import budgets
 from tfmpq import c_writer
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import reference_ops
@@ -23,6 +24,7 @@ from tfmpq import run_dir
 from tfmpq import tflite_reader
 from tfmpq import tflite_writer
 
+_PORTABLE = kernel_targets.Target.PORTABLE
 _INTEGER_BYTES = {'int8_t': 1, 'uint8_t': 1, 'int32_t': 4}
 
 
@@ -32,6 +34,7 @@ class Export:
 
   Attributes:
     backend: 'c' or 'tflm'.
+    target: instruction set whose kernels it calls.
     paths: the files.
     predicted: what the arena memory model says of the policy.
     arena_bytes: activations under the exported memory plan; equals the
@@ -40,10 +43,32 @@ class Export:
   """
 
   backend: str
+  target: kernel_targets.Target
   paths: tuple[pathlib.Path, ...]
   predicted: budgets.MemoryFootprint
   arena_bytes: int
   flash_bytes: int
+
+  @property
+  def name(self) -> str:
+    """Key of the export in files: tflm, c_portable, c_dsp or c_mve."""
+    return 'tflm' if self.backend == 'tflm' else c_export_name(self.target)
+
+
+def c_export_name(target: kernel_targets.Target) -> str:
+  """Returns the name of the C export for a target."""
+  return f'c_{target.value}'
+
+
+def c_folder(
+    folder: pathlib.Path, target: kernel_targets.Target
+) -> pathlib.Path:
+  """Returns where model.c and model.h lie in a run directory.
+
+  Those for any machine lie in the run directory itself, others in a folder
+  that is called like their target.
+  """
+  return folder if target is _PORTABLE else folder / target.value
 
 
 def load_network(folder: pathlib.Path) -> quantized_network.QuantizedNetwork:
@@ -77,8 +102,9 @@ def export_tflite(
   data = tflite_writer.write(network, plan)
   export = Export(
       backend='tflm',
+      target=_PORTABLE,
       paths=(folder / run_dir.TFLITE,),
-      predicted=_predicted(network, 'tflm'),
+      predicted=_predicted(network, 'tflm', _PORTABLE),
       arena_bytes=plan.size_bytes,
       flash_bytes=len(data),
   )
@@ -94,22 +120,35 @@ def export_tflite(
 
 
 def export_c(
-    network: quantized_network.QuantizedNetwork, folder: pathlib.Path
+    network: quantized_network.QuantizedNetwork,
+    folder: pathlib.Path,
+    target: kernel_targets.Target,
 ) -> Export:
-  """Writes model.c and model.h; ValueError if a size is not as predicted."""
-  plan = memory_planner.arena_plan(network.spec, network.policy)
-  text = c_writer.write(network, plan.offsets, plan.size_bytes)
+  """Writes model.c and model.h.
+
+  Args:
+    network: what to write.
+    folder: the run directory; see `c_folder`.
+    target: instruction set.
+
+  Raises:
+    ValueError: a size is not as predicted.
+  """
+  plan = memory_planner.arena_plan(network.spec, network.policy, target)
+  text = c_writer.write(network, plan.offsets, plan.size_bytes, target=target)
+  place = c_folder(folder, target)
   export = Export(
       backend='c',
-      paths=(folder / run_dir.C_SOURCE, folder / run_dir.C_HEADER),
-      predicted=_predicted(network, 'c'),
+      target=target,
+      paths=(place / run_dir.C_SOURCE, place / run_dir.C_HEADER),
+      predicted=_predicted(network, 'c', target),
       arena_bytes=plan.size_bytes,
       flash_bytes=c_constant_bytes(text.source),
   )
   _check_sizes(export)
   if export.arena_bytes != export.predicted.ram_bytes:
     raise ValueError(
-        f'{run_dir.C_SOURCE} needs an arena of {export.arena_bytes} bytes, '
+        f'{export.paths[0]} needs an arena of {export.arena_bytes} bytes, '
         f'predicted were {export.predicted.ram_bytes}: a mistake in the memory '
         'model'
     )
@@ -176,10 +215,12 @@ def random_codes(
 
 
 def _predicted(
-    network: quantized_network.QuantizedNetwork, backend: str
+    network: quantized_network.QuantizedNetwork,
+    backend: str,
+    target: kernel_targets.Target,
 ) -> budgets.MemoryFootprint:
   model = backends.build_memory_model(
-      network.spec, 'arena', backend, network.per_channel_zero_points
+      network.spec, 'arena', backend, network.per_channel_zero_points, [target]
   )
   return model.footprint(network.policy)
 

@@ -7,10 +7,13 @@ exports need it).
 What is monotone: FLASH falls with the width of a weight (in so far as a width
 does not need more parameters than it saves, which `minimum` and `repair` find
 out by asking), and the bytes of every single activation with its width. The
-RAM of an arena is *not* monotone: an add may write over an input only if its
-output is not wider, so that narrowing that input can cost memory; and a
-planner may miss the bound. `complete` and `minimum` therefore also try wider
-inputs of adds. What counts in the end is `footprint` of the whole policy.
+RAM of an arena is *not* monotone: an add or a depthwise convolution may write
+over an input only if its output is not wider, so that narrowing that input can
+cost memory; and a planner may miss the bound. `complete` and `minimum`
+therefore also try wider inputs of such layers. Weights count in RAM, too, in so
+far as scratch memory depends on their width, which is a matter of few bytes;
+their widths are chosen for FLASH alone. What counts in the end is `footprint`
+of the whole policy.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class MemoryModel:
     Args:
       network: the network.
       name: of the rules.
-      ram: rule for RAM; looks at the widths of activations only.
+      ram: rule for RAM.
       flash_bytes: policy -> bytes of FLASH.
     """
     self.network = network
@@ -106,7 +109,7 @@ class MemoryModel:
       bits = self._narrowest()
       while True:
         limit = self._ram.ram_bytes(QuantizationPolicy.of(bits)) - 1
-        smaller = self._widen_add_inputs(bits, self._free, limit, BIT_WIDTHS)
+        smaller = self._widen_inputs(bits, self._free, limit, BIT_WIDTHS)
         if smaller is None:
           break
         bits = smaller
@@ -132,8 +135,9 @@ class MemoryModel:
     """Returns a policy with these entries that fits, or None.
 
     Undecided tensors get their smallest widths; where that is too much RAM,
-    undecided inputs of adds are tried wider. That finds a completion wherever
-    there is one, except in contrived networks of several adds in a row.
+    undecided inputs of layers that may run in place are tried wider. That finds
+    a completion wherever there is one, except in contrived networks, such as
+    several adds in a row.
 
     Args:
       decided: tensor name -> bits.
@@ -146,7 +150,7 @@ class MemoryModel:
     if budget.ram_bytes is None:
       return None
     undecided = self._free - set(decided)
-    wider = self._widen_add_inputs(
+    wider = self._widen_inputs(
         bits, undecided, budget.ram_bytes, BIT_WIDTHS
     )
     if wider is None:
@@ -190,7 +194,10 @@ class MemoryModel:
       bits = self._repair_ram(bits, allowed, budget, bit_widths)
     if budget.flash_bytes is not None:
       self._repair_flash(bits, allowed, budget, bit_widths)
-    return QuantizationPolicy.of(bits)
+    repaired = QuantizationPolicy.of(bits)
+    if not self.fits(repaired, budget):
+      raise self._error(repaired, budget)
+    return repaired
 
   def _repair_ram(self, bits, allowed, budget, bit_widths) -> dict[str, int]:
     limit = budget.ram_bytes
@@ -205,7 +212,7 @@ class MemoryModel:
       bits[name] = _narrower(bits[name], bit_widths)[0]
     smallest = {n: bit_widths[0] for n in allowed if self._is_activation(n)}
     for start in (bits, {**bits, **smallest}):
-      wider = self._widen_add_inputs(start, allowed, limit, bit_widths)
+      wider = self._widen_inputs(start, allowed, limit, bit_widths)
       if wider is not None:
         return wider
     raise self._error(policy, budget)
@@ -276,13 +283,13 @@ class MemoryModel:
       self._narrowest_bits = bits
     return dict(self._narrowest_bits)
 
-  def _widen_add_inputs(
+  def _widen_inputs(
       self, bits, free, limit, bit_widths
   ) -> dict[str, int] | None:
     """Returns bits with which RAM is inside the limit, or None.
 
-    Widens one input of an add at a time, as long as that lowers the bytes
-    above the limit, summed over all moments.
+    Widens one input of a layer that may run in place at a time, as long as that
+    lowers the bytes above the limit, summed over all moments.
     """
     bits = dict(bits)
     excess = self._excess(bits, limit)

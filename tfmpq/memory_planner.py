@@ -5,6 +5,8 @@ layer k (from 0) runs at time k + 1. A buffer is alive from the layer that
 writes it to the last layer that reads it, both included; the network output
 lives until the last layer has run.
 
+A kernel's scratch memory is a buffer of its own, alive while its layer runs.
+
 `tflm_greedy_plan` places buffers exactly as TFLM's greedy planner does, so
 that its arena can be predicted. `offline_plan` is our own planner; it looks
 for a plan of `liveness_bound` bytes, which no plan can undercut, and lets an
@@ -16,46 +18,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import dataclasses
 
+from tfmpq import kernel_targets
+from tfmpq import offset_search
 from tfmpq import packing
 from tfmpq import specs
+from tfmpq.arena_buffers import align_up
+from tfmpq.arena_buffers import ALIGNMENT
+from tfmpq.arena_buffers import Buffer
 
-ALIGNMENT = 16  # of every offset, in bytes; TFLM aligns buffers likewise
-
-# Steps that one run of the search in `offline_plan` may take, and how many
-# arena sizes above the bound it may try. They bound the time for networks
-# that have no plan of the bound's size; chains never need them.
-_MAX_STEPS = 600
+# How many arena sizes above the bound `offline_plan` may try. They bound the
+# time for networks that have no plan of the bound's size; chains never need
+# them.
 _MAX_CAPACITIES = 6
 
-IN_PLACE_OPS = (specs.Op.ADD,)  # the others never run in place
+# The others never run in place; these only where their kernel can.
+IN_PLACE_OPS = (specs.Op.ADD, specs.Op.DEPTHWISE_CONV_2D)
+
+_PORTABLE = kernel_targets.Target.PORTABLE
 
 
-@dataclasses.dataclass(frozen=True)
-class Buffer:
-  """Bytes that are needed during an interval of time.
-
-  Attributes:
-    name: unique among the buffers that are planned together.
-    size_bytes: bytes needed, at least 1; planners round up to `ALIGNMENT`.
-    first: time at which it is written.
-    last: time at which it is read last; `first <= last`.
-    in_place_of: name of a buffer that is read last at `first` and is at least
-      as large, if this one may start at the same offset; else None.
-  """
-
-  name: str
-  size_bytes: int
-  first: int
-  last: int
-  in_place_of: str | None = None
-
-  def __post_init__(self):
-    if self.size_bytes < 1 or not 0 <= self.first <= self.last:
-      raise ValueError(
-          f"buffer '{self.name}': expected at least 1 byte and "
-          f'0 <= first <= last, received {self.size_bytes} bytes, '
-          f'{self.first}..{self.last}'
-      )
+def scratch_name(layer: str) -> str:
+  """Returns the name of the buffer that is a layer's scratch memory."""
+  return f'scratch of {layer}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +113,11 @@ class ActivationMemory:
     owners: activation name -> tensor in whose policy entry its bits stand.
   """
 
-  def __init__(self, network: specs.NetworkSpec):
+  def __init__(
+      self,
+      network: specs.NetworkSpec,
+      target: kernel_targets.Target = _PORTABLE,
+  ):
     self.network = network
     self.owners = {
         t.name: network.bits_owner(t.name) for t in network.activations
@@ -144,14 +132,19 @@ class ActivationMemory:
     last[network.output] = len(network.layers)
     self.last_readers[network.output] = None
     self.lifetimes = {n: (first[n], last[n]) for n in self.owners}
-    self._in_place_layers = tuple(
-        layer for layer in network.layers if layer.op in IN_PLACE_OPS
-    )
+    self._kernels = kernel_targets.NetworkKernels(network, target)
+    taken = {scratch_name(layer.name) for layer in network.layers}
+    if taken & set(self.owners):
+      raise ValueError(
+          f'activations must not be called {sorted(taken & set(self.owners))}, '
+          'which are names of scratch memory'
+      )
 
   def buffers(
       self, bits: Mapping[str, int], in_place: bool
   ) -> tuple[Buffer, ...]:
-    """Returns one buffer per activation, in the network's tensor order.
+    """Returns one buffer per activation, in the network's tensor order, and
+    behind them one per layer whose kernel needs scratch memory.
 
     Args:
       bits: policy entries, tensor name -> 2, 4 or 8.
@@ -164,18 +157,24 @@ class ActivationMemory:
       pixel_bytes[tensor.name] = packing.packed_bytes(
           channels, bits[self.owners[tensor.name]]
       )
-    sources = {}
-    if in_place:
-      for layer in self._in_place_layers:
+    sources, scratch = {}, []
+    for now, (layer, kernel) in enumerate(
+        zip(self.network.layers, self._kernels.choose(bits), strict=True), start=1
+    ):
+      if in_place and kernel.in_place:
         sources[layer.output] = in_place_input(
             layer, pixel_bytes, self.last_readers
         )
-    return tuple(
+      if kernel.scratch_bytes:
+        name = scratch_name(layer.name)
+        scratch.append(Buffer(name, kernel.scratch_bytes, now, now))
+    activations = tuple(
         Buffer(
             name, pixels[name] * size, *self.lifetimes[name], sources.get(name)
         )
         for name, size in pixel_bytes.items()
     )
+    return (*activations, *scratch)
 
 
 def in_place_input(
@@ -185,17 +184,16 @@ def in_place_input(
 ) -> str | None:
   """Returns the input over which a layer may write its output, or None.
 
-  The rule of tflm_ext/README.md, and the only place that knows it: an add may
-  write over an input that no later layer reads and whose pixels take at least
-  as many bytes as the output's. Of two such inputs it is the first.
+  The rule of tflm_ext/README.md, and the only place that knows it: a kernel
+  that can run in place (`kernel_targets.Kernel.in_place`) may write over an
+  input that no later layer reads and whose pixels take at least as many bytes
+  as the output's. Of two such inputs it is the first.
 
   Args:
-    layer: the layer.
+    layer: the layer, whose kernel can run in place.
     pixel_bytes: activation name -> bytes of one packed pixel.
     last_readers: activation name -> layer that reads it last, or None.
   """
-  if layer.op not in IN_PLACE_OPS:
-    return None
   for name in layer.inputs:
     if last_readers[name] != layer.name:
       continue
@@ -208,24 +206,25 @@ def activation_buffers(
     network: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     in_place: bool,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> tuple[Buffer, ...]:
-  """Returns the buffers of a network's activations under a policy."""
-  return ActivationMemory(network).buffers(policy.as_dict(), in_place)
+  """Returns a network's activations and scratch memory under a policy."""
+  return ActivationMemory(network, target).buffers(policy.as_dict(), in_place)
 
 
 def arena_plan(
-    network: specs.NetworkSpec, policy: specs.QuantizationPolicy
+    network: specs.NetworkSpec,
+    policy: specs.QuantizationPolicy,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> Plan:
-  """Returns the checked plan that exports use: ours, adds in place."""
-  buffers = activation_buffers(network, policy, in_place=True)
+  """Returns the checked plan that exports use: ours, in place where it goes.
+
+  Its offsets include those of scratch memory, under `scratch_name`.
+  """
+  buffers = activation_buffers(network, policy, in_place=True, target=target)
   plan = offline_plan(buffers)
   plan.check(buffers)
   return plan
-
-
-def align_up(size_bytes: int) -> int:
-  """Returns the next multiple of `ALIGNMENT`."""
-  return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 def liveness_by_time(buffers: Sequence[Buffer]) -> list[int]:
@@ -303,7 +302,7 @@ def offline_plan(buffers: Sequence[Buffer]) -> Plan:
   plan.
   """
   low = liveness_bound(buffers)
-  offsets = _Scan(buffers, low).run()
+  offsets = offset_search.find(buffers, low)
   if offsets is not None:
     return Plan(offsets, low)
   best = tflm_greedy_plan(buffers)
@@ -311,69 +310,9 @@ def offline_plan(buffers: Sequence[Buffer]) -> Plan:
     middle = (low + best.size_bytes) // (2 * ALIGNMENT) * ALIGNMENT
     if middle <= low:
       break
-    offsets = _Scan(buffers, middle).run()
+    offsets = offset_search.find(buffers, middle)
     if offsets is None:
       low = middle
     else:
       best = Plan(offsets, middle)
   return best
-
-
-class _Scan:
-  """A search for offsets inside an arena of a fixed size."""
-
-  def __init__(self, buffers: Sequence[Buffer], capacity: int):
-    self._names = [b.name for b in buffers]
-    self._buffers = sorted(buffers, key=lambda b: (b.first, -b.size_bytes))
-    self._sizes = [align_up(b.size_bytes) for b in self._buffers]
-    index = {b.name: i for i, b in enumerate(self._buffers)}
-    self._sources = [index.get(b.in_place_of) for b in self._buffers]
-    self._capacity = capacity
-    self._offsets = [0] * len(buffers)
-    self._steps = 0
-    self._dead: set[tuple[int, tuple[tuple[int, int, int], ...]]] = set()
-
-  def run(self) -> dict[str, int] | None:
-    """Returns buffer name -> offset, or None if nothing was found."""
-    if not self._place(0, ()):
-      return None
-    found = {b.name: self._offsets[i] for i, b in enumerate(self._buffers)}
-    return {name: found[name] for name in self._names}
-
-  def _place(self, i: int, alive: tuple[tuple[int, int, int], ...]) -> bool:
-    """Places buffers i, i + 1, ...; `alive` holds (offset, end, index)."""
-    if i == len(self._buffers):
-      return True
-    now = self._buffers[i].first
-    alive = tuple(a for a in alive if self._buffers[a[2]].last >= now)
-    if (i, alive) in self._dead:
-      return False
-    self._steps += 1
-    if self._steps > _MAX_STEPS:
-      return False
-    for offset in self._choices(i, alive):
-      self._offsets[i] = offset
-      entry = (offset, offset + self._sizes[i], i)
-      if self._place(i + 1, tuple(sorted((*alive, entry)))):
-        return True
-    self._dead.add((i, alive))
-    return False
-
-  def _choices(self, i: int, alive) -> list[int]:
-    """Returns the offsets to try, the most promising first.
-
-    In place, then at an end of the arena, which keeps the middle free for
-    large buffers, then at the ends of gaps, from small to large.
-    """
-    size, capacity = self._sizes[i], self._capacity
-    found, top = [], 0  # (touches neither end, bytes of the gap, offset)
-    for start, end in [a[:2] for a in alive] + [(capacity, capacity)]:
-      gap = start - top
-      if gap >= size:
-        found.append((top > 0, gap, top))
-        found.append((start < capacity, gap, start - size))
-      top = max(top, end)
-    source = self._sources[i]
-    choices = [] if source is None else [self._offsets[source]]
-    choices += [offset for _, _, offset in sorted(found)]
-    return list(dict.fromkeys(choices))

@@ -17,7 +17,8 @@ class Moment:
     ram_bytes: bytes needed, `alive` and `other_bytes` together; an output
       that takes the place of an input counts once.
     alive: (activation, bytes) of what has to be in RAM.
-    other_bytes: what the runtime keeps for itself.
+    other_bytes: scratch memory of the layer's kernel, and what the runtime
+      keeps for itself.
   """
 
   layer: str

@@ -14,13 +14,14 @@ _RUNNER_DEPS = [
     "//tflm_ext/runners:model_meter",
 ]
 
-def c_model(name, srcs, hdrs, **kwargs):
+def c_model(name, srcs, hdrs, folder = ".", **kwargs):
     """c_library of an exported model.
 
     Args:
       name: of the target.
       srcs: model.c.
-      hdrs: model.h, in the package's own folder.
+      hdrs: model.h.
+      folder: of model.h in the package.
       **kwargs: passed to c_library.
     """
     c_library(
@@ -29,7 +30,7 @@ def c_model(name, srcs, hdrs, **kwargs):
         hdrs = hdrs,
         # Gives constants and arena their sections.
         copts = ["-include", "tflm_ext/runners/memory_sections.h"],
-        includes = ["."],
+        includes = [folder],
         deps = [
             "@//tflm_ext/kernels",
             "@//tflm_ext/runners:memory_sections",
