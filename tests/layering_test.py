@@ -38,8 +38,8 @@ _LAYERS = (
     report report_page svg_charts tflite_file tflite_layout tflite_options
     tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
-    """deploy deployment evaluate experiment_flags export exporting finetune
-    pretrain pretraining search""",
+    """command_line deploy deployment evaluate experiment experiment_flags export
+    exporting finetune pretrain pretraining progress reporting search stages""",
 )
 
 _COMMAND_LINE_LAYER = 4

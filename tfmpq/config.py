@@ -107,6 +107,9 @@ class SearchConfig:
       ('per_channel', 'shared'),
   )
   seed: int = _field(1, 'Seed of search and fine-tuning.')
+  threads: int = _field(
+      2, 'Processor threads of TensorFlow; another number, other last bits.'
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +119,9 @@ class FinetuneConfig:
   finetune_epochs: int = _field(3, 'Passes over the training split.')
   batch_size: int = _field(128, 'Images per training step.')
   learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')
+  distillation: float = _field(
+      0.5, "Share of the float network's predictions in the loss, 0..1."
+  )
 
 
 @dataclasses.dataclass(frozen=True)
