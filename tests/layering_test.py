@@ -29,9 +29,11 @@ _LAYERS = (
     keras_layers mobilenet models qat quantized_forward quantizers
     reference_ops reproducibility searchers searchers.budget_growth
     searchers.ddpg searchers.environment searchers.episode_log
-    searchers.greedy searchers.mlp searchers.random_search
-    searchers.replay_buffer searchers.rule_based searchers.search_state
-    searchers.searcher searchers.sensitivity tiny_models training_batches
+    searchers.episode_loop searchers.exploration searchers.greedy
+    searchers.mlp searchers.observation searchers.random_search
+    searchers.registry searchers.replay_buffer searchers.rule_based
+    searchers.search_state searchers.searcher searchers.sensitivity
+    tiny_models training_batches
     weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware lowering
