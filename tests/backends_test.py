@@ -77,9 +77,7 @@ def test_no_target_is_an_error():
 def test_paper_model_stores_zero_points_as_the_network_does(
     per_channel, scheme
 ):
-  model = backends.build_memory_model(
-      _network(), 'paper', 'c', per_channel, []
-  )
+  model = backends.build_memory_model(_network(), 'paper', 'c', per_channel, [])
   assert model.name == f'paper {scheme}'
 
 

@@ -55,7 +55,11 @@ def _random_geometry(rng, op):
   size = [rng.randint(kernel[axis], 40) for axis in range(2)]
   out = [
       specs.output_size(
-          size[axis], kernel[axis], stride[axis], padding[axis], padding[axis + 2]
+          size[axis],
+          kernel[axis],
+          stride[axis],
+          padding[axis],
+          padding[axis + 2],
       )
       for axis in range(2)
   ]

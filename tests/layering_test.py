@@ -30,17 +30,19 @@ _LAYERS = (
     keras_layers mobilenet models qat quantized_forward quantizers
     reference_ops reproducibility searchers searchers.budget_growth
     searchers.ddpg searchers.environment searchers.episode_log
-    searchers.greedy searchers.mlp searchers.random_search
-    searchers.replay_buffer searchers.rule_based searchers.search_state
-    searchers.searcher searchers.sensitivity tiny_models training_batches
+    searchers.episode_loop searchers.exploration searchers.greedy
+    searchers.mlp searchers.observation searchers.random_search
+    searchers.registry searchers.replay_buffer searchers.rule_based
+    searchers.search_state searchers.searcher searchers.sensitivity
+    tiny_models training_batches
     weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware lowering
     report report_page svg_charts tflite_file tflite_layout tflite_options
     tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
-    """deploy deployment evaluate experiment_flags export exporting finetune
-    pretrain pretraining search""",
+    """command_line deploy deployment evaluate experiment experiment_flags export
+    exporting finetune pretrain pretraining progress reporting search stages""",
 )
 
 _COMMAND_LINE_LAYER = 4

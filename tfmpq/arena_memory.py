@@ -1,15 +1,15 @@
 """The 'arena' memory model: bytes as our exports need them.
 
 RAM is the arena: packed activations and the kernels' scratch memory, placed by
-the planner that will run. The C export uses nothing else. Under TensorFlow Lite Micro the interpreter keeps
-structures of its own at the end of the arena; `tflm_tail` lists them as an
-estimate. FLASH is what a writer would write, and comes in as a function.
+the planner that will run. The C export uses nothing else. Under TensorFlow Lite
+Micro the interpreter keeps structures of its own at the end of the arena;
+`tflm_tail` lists them as an estimate. FLASH is what a writer would write, and
+comes in as a function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import enum
 
 from tfmpq import kernel_targets

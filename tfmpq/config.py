@@ -73,7 +73,8 @@ class BudgetConfig:
   )
   backend: str = _field(
       'c',
-      "Deployment whose memory counts: 'c' (plain C) or 'tflm' (.tflite).",
+      "Deployment whose memory counts: 'c' (plain C, of the instruction sets "
+      "of --cores the one that needs most) or 'tflm' (.tflite).",
       ('c', 'tflm'),
   )
 
@@ -107,6 +108,9 @@ class SearchConfig:
       ('per_channel', 'shared'),
   )
   seed: int = _field(1, 'Seed of search and fine-tuning.')
+  threads: int = _field(
+      2, 'Processor threads of TensorFlow; another number, other last bits.'
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +120,9 @@ class FinetuneConfig:
   finetune_epochs: int = _field(3, 'Passes over the training split.')
   batch_size: int = _field(128, 'Images per training step.')
   learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')
+  distillation: float = _field(
+      0.5, "Share of the float network's predictions in the loss, 0..1."
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +131,9 @@ class DeployConfig:
 
   cores: str = _field(
       'cortex_m4,cortex_m55',
-      'Comma-separated: cortex_m4, cortex_m7, cortex_m33, cortex_m55.',
+      'Comma-separated: cortex_m4, cortex_m7, cortex_m33 (DSP kernels), '
+      'cortex_m55 (MVE kernels), host (portable kernels). The network has to '
+      'fit all of them.',
   )
   num_deploy_images: int = _field(20, 'Test images that each core runs.')
 

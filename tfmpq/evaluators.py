@@ -217,6 +217,7 @@ class PostTrainingEvaluator:
     activations, weights, targets, images = self._signatures()
 
     @tf.function(
+        autograph=False,
         jit_compile=False,
         input_signature=[activations, weights, targets, images],
     )
@@ -232,7 +233,9 @@ class PostTrainingEvaluator:
     activations, weights, _, images = self._signatures()
 
     @tf.function(
-        jit_compile=False, input_signature=[activations, weights, images]
+        autograph=False,
+        jit_compile=False,
+        input_signature=[activations, weights, images],
     )
     def forward(activations, weights, codes):
       self._trace_count += 1

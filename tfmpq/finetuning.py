@@ -198,7 +198,7 @@ class Finetuner:
       loss = (1 - share) * hard + share * settings.temperature**2 * soft
     variables = self.student.trainable_variables
     self._optimizer.apply_gradients(
-        zip(tape.gradient(loss, variables), variables)
+        zip(tape.gradient(loss, variables), variables, strict=True)
     )
     return loss
 
@@ -240,7 +240,11 @@ class Finetuner:
             f'{meta["settings"]} there, {self._fingerprint()} here; use the '
             'same flags or another --run_dir'
         )
-      groups = {'student': [], 'optimizer': [], 'best': []}
+      groups: dict[str, list[np.ndarray]] = {
+          'student': [],
+          'optimizer': [],
+          'best': [],
+      }
       for group, values in groups.items():
         count = sum(name.startswith(f'{group}/') for name in state.files)
         values.extend(state[f'{group}/{i}'] for i in range(count))

@@ -123,7 +123,7 @@ def logits(
     batch_size: images at a time; the last batch may be smaller.
   """
 
-  @tf.function(jit_compile=False, reduce_retracing=True)
+  @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
   def run(batch):
     results = {
         layer.output: after for layer, _, after in forward(network, batch)

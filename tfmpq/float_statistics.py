@@ -112,7 +112,7 @@ def measure(
 def _traced(network: float_network.FloatNetwork):
   """Returns a function: inputs -> (value before activation, every value)."""
 
-  @tf.function(jit_compile=False, reduce_retracing=True)
+  @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
   def run(inputs):
     before, values = {}, {network.spec.input: inputs}
     for layer, pre_activation, output in float_ops.forward(network, inputs):

@@ -44,8 +44,7 @@ def of_core(core: str) -> Target:
   """Returns the target of a core; ValueError names the nearest core."""
   if core not in _TARGET_OF_CORE:
     raise ValueError(
-        f"there is no core '{core}'"
-        + specs.did_you_mean(core, _TARGET_OF_CORE)
+        f"there is no core '{core}'" + specs.did_you_mean(core, _TARGET_OF_CORE)
     )
   return _TARGET_OF_CORE[core]
 

@@ -150,9 +150,7 @@ class MemoryModel:
     if budget.ram_bytes is None:
       return None
     undecided = self._free - set(decided)
-    wider = self._widen_inputs(
-        bits, undecided, budget.ram_bytes, BIT_WIDTHS
-    )
+    wider = self._widen_inputs(bits, undecided, budget.ram_bytes, BIT_WIDTHS)
     if wider is None:
       return None
     policy = QuantizationPolicy.of(wider)

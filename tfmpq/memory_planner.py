@@ -159,7 +159,8 @@ class ActivationMemory:
       )
     sources, scratch = {}, []
     for now, (layer, kernel) in enumerate(
-        zip(self.network.layers, self._kernels.choose(bits), strict=True), start=1
+        zip(self.network.layers, self._kernels.choose(bits), strict=True),
+        start=1,
     ):
       if in_place and kernel.in_place:
         sources[layer.output] = in_place_input(

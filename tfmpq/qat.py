@@ -20,6 +20,7 @@ from tfmpq import calibrated_network
 from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import packing
+from tfmpq import quantization
 from tfmpq import quantizers
 from tfmpq import specs
 
@@ -54,7 +55,8 @@ def build_model(
       )
     tensors[layer.output] = keras_layer(inputs if inputs[1:] else inputs[0])
   logits = keras.layers.Flatten()(tensors[spec.output])
-  model = keras.Model(tensors[spec.input], logits, name=spec.name)
+  model = QatModel(tensors[spec.input], logits, name=spec.name)
+  model.set_bias_units(spec, policy)
   _initialize(model, network, start)
   return model
 
@@ -102,6 +104,31 @@ def _logical_layout(op: specs.Op, kernel: np.ndarray) -> np.ndarray:
   if op is specs.Op.FULLY_CONNECTED:
     return kernel[0, 0].T  # [C_out, C_in]
   return kernel.transpose(3, 0, 1, 2)  # [C_out, kH, kW, C_in]
+
+
+class QatModel(keras.Model):
+  """A functional model that keeps the units of its biases up to date."""
+
+  def set_bias_units(self, spec, policy) -> None:
+    """Finds, once, the variables of which a bias unit is the product."""
+    self._units = []
+    for layer in spec.layers:
+      if layer.weight is None:
+        continue
+      own = _variables(self, layer)
+      clip, steps = tf.constant(0.0), 1 / quantization.INPUT_PARAMS.scale
+      source = spec.bits_owner(layer.inputs[0])
+      if source != spec.input:
+        producer = spec.producer(source)
+        clip = _variables(self, producer)['log_clip']
+        signed = spec.tensor(source).signed
+        steps = quantization.num_steps(policy.bits(spec, source), signed)
+      self._units.append((own['unit'], own['log_scale'], clip, steps))
+
+  def call(self, inputs, training=None, mask=None):
+    for unit, log_scale, log_clip, steps in self._units:
+      unit.assign(tf.exp(log_scale + log_clip) / steps)
+    return super().call(inputs, training=training, mask=mask)
 
 
 class Pool(keras.layers.Layer):
@@ -161,6 +188,7 @@ def _variables(
       'kernel': 'weight',
       'depthwise_kernel': 'weight',
       'bias': 'bias',
+      'bias_unit': 'unit',
       'kernel_log_scale': 'log_scale',
       'depthwise_kernel_log_scale': 'log_scale',
       'kernel_zero_point': 'zero_point',

@@ -65,8 +65,13 @@ def activation_params(bits: int, signed: bool, clip: float) -> QuantParams:
     clip: positive real; unsigned: the value of the highest code; signed: the
       negated value of the lowest code, so the highest is one step less.
   """
-  steps = 2 ** (bits - 1) if signed else 2**bits - 1
-  return QuantParams(bits, clip / steps, activation_zero_point(bits, signed))
+  scale = clip / num_steps(bits, signed)
+  return QuantParams(bits, scale, activation_zero_point(bits, signed))
+
+
+def num_steps(bits: int, signed: bool) -> int:
+  """Returns how many steps of the scale an activation's clip has."""
+  return 2 ** (bits - 1) if signed else 2**bits - 1
 
 
 def quantize(values: np.ndarray, params: QuantParams) -> np.ndarray:

@@ -82,6 +82,32 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     }
 
 
+class BiasQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+  """Rounds a bias to whole steps of the accumulator, as lowering does.
+
+  One step is `s_in * s_w` per output channel. At few bits it is a large part
+  of an output step, so that training has to know about it. Both scales are
+  learned elsewhere: `unit` is a copy that the model refreshes.
+  """
+
+  def build(self, tensor_shape, name, layer):
+    return {
+        'unit': layer.add_weight(
+            name=f'{name}_unit',
+            shape=tensor_shape,
+            initializer='ones',
+            trainable=False,
+        )
+    }
+
+  def __call__(self, inputs, training, weights, **kwargs):
+    del training, kwargs
+    return round_half_up(inputs / weights['unit']) * weights['unit']
+
+  def get_config(self):
+    return {}
+
+
 class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
   """Learned clip of one activation tensor, as `activation_params` means it."""
 
@@ -110,7 +136,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
 
 class PolicyQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
-  """Quantizes a layer's weight, if it has one, and its output.
+  """Quantizes a layer's weight and bias, if it has them, and its output.
 
   Args:
     weight_bits: width of the weight, or None for a layer without.
@@ -137,12 +163,14 @@ class PolicyQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
     attribute, axis = self._WEIGHTS[type(layer).__name__]
     weight = getattr(layer, attribute)
     quantizer = WeightQuantizer(self.weight_bits, axis, len(weight.shape))
-    return [(weight, quantizer)]
+    return [(weight, quantizer), (layer.bias, BiasQuantizer())]
 
   def set_quantize_weights(self, layer, quantize_weights: Sequence[tf.Tensor]):
     if self.weight_bits is not None:
       attribute, _ = self._WEIGHTS[type(layer).__name__]
-      setattr(layer, attribute, quantize_weights[0])
+      weight, bias = quantize_weights
+      setattr(layer, attribute, weight)
+      layer.bias = bias
 
   def get_activations_and_quantizers(self, layer):
     return []  # the output quantizer comes after the activation function

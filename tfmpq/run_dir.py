@@ -9,17 +9,23 @@ import pathlib
 
 CONFIG = 'config.json'
 FLOAT_NETWORK = 'float_network.npz'
+CALIBRATION = 'calibration'  # folder
 NETWORK_SPEC = 'network.json'
 SEARCH_STATE = 'search'  # folder
 SEARCH = 'search.json'
 POLICY = 'policy.json'
 FINETUNE_STATE = 'finetune'  # folder
+FINETUNE = 'finetune.json'
+QUANTIZED_NETWORK_INT8 = 'quantized_network_int8.npz'
 QUANTIZED_NETWORK_BEFORE_FINETUNE = 'quantized_network_before_finetune.npz'
 QUANTIZED_NETWORK = 'quantized_network.npz'
 TFLITE = 'model.tflite'
 C_SOURCE = 'model.c'
 C_HEADER = 'model.h'
+EXPORT = 'export.json'
 DEPLOY = 'deploy.json'
+ACCURACY = 'accuracy.json'
+TENSORBOARD = 'tensorboard'  # folder
 REPORT_JSON = 'report.json'
 REPORT_HTML = 'report.html'
 

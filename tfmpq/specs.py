@@ -193,6 +193,10 @@ class NetworkSpec:
         + did_you_mean(name, [t.name for t in self.tensors])
     )
 
+  def producer(self, name: str) -> LayerSpec:
+    """Returns the layer whose output is that activation."""
+    return next(layer for layer in self.layers if layer.output == name)
+
   def bits_owner(self, name: str) -> str:
     """Returns the tensor in whose policy entry this tensor's bits stand."""
     owner = self.tensor(name).bits_of

@@ -66,24 +66,33 @@ def round_weight(
   weight = np.asarray(weight, np.float64)
   damped = _damp(covariance)
   floor = _scale_floor(weight, bits)
-  best, best_errors = None, None
-  for share in _SHARES[bits]:
-    if bits == 8 or not per_channel_zero_points:
-      start = _symmetric_start(weight, bits, share, floor)
-    else:
-      start = _asymmetric_start(weight, bits, share, floor)
-    candidate, errors = _descend(weight, damped, bits, start, floor)
-    if best is None:
-      best, best_errors = candidate, errors
-      continue
-    better = errors < best_errors
-    best = RoundedWeight(
-        np.where(better[:, None], candidate.codes, best.codes),
-        np.where(better, candidate.scales, best.scales),
-        np.where(better, candidate.zero_points, best.zero_points),
-    )
-    best_errors = np.where(better, errors, best_errors)
-  return best
+  symmetric = bits == 8 or not per_channel_zero_points
+  begin = _symmetric_start if symmetric else _asymmetric_start
+  # One round tells starts apart; only the best of each channel goes on.
+  candidates = [
+      _descend(
+          weight, damped, bits, begin(weight, bits, share, floor), floor, 1
+      )
+      for share in _SHARES[bits]
+  ]
+  start = _best_of(candidates)
+  return _descend(weight, damped, bits, start, floor, _MAX_ROUNDS)[0]
+
+
+def _best_of(
+    candidates: list[tuple[RoundedWeight, np.ndarray]],
+) -> RoundedWeight:
+  """Returns for each channel the candidate with the least error."""
+  errors = np.stack([errors for _, errors in candidates])
+  chosen = errors.argmin(axis=0)  # [C_out]
+  channels = np.arange(errors.shape[1])
+
+  def pick(field):
+    return np.stack([getattr(c, field) for c, _ in candidates])[
+        chosen, channels
+    ]
+
+  return RoundedWeight(pick('codes'), pick('scales'), pick('zero_points'))
 
 
 def code_limits(bits: int) -> tuple[int, int]:
@@ -139,31 +148,39 @@ def _nearest(weight, bits: int, scales, zero_points) -> RoundedWeight:
   return RoundedWeight(codes, scales, zero_points)
 
 
-def _descend(weight, covariance, bits: int, start: RoundedWeight, floor: float):
-  """Returns (codes, errors [C_out]) of a local minimum of E."""
+def _descend(
+    weight,
+    covariance,
+    bits: int,
+    start: RoundedWeight,
+    floor: float,
+    max_rounds: int,
+) -> tuple[RoundedWeight, np.ndarray]:
+  """Returns (codes, errors [C_out]); a local minimum of E if rounds suffice."""
   codes, scales = start.codes, start.scales
-  for _ in range(_MAX_ROUNDS):
-    centred = (codes - start.zero_points[:, None]).astype(np.float64)
-    scales = np.maximum(
-        _best_scales(weight, covariance, centred, scales), floor
-    )
+  zero_points = start.zero_points
+  for _ in range(max_rounds):
+    scales = _best_scales(weight, covariance, codes, zero_points, scales, floor)
     before = codes
-    codes = _sweep(weight, covariance, bits, codes, scales, start.zero_points)
+    codes = _sweep(weight, covariance, bits, codes, scales, zero_points)
     if (codes == before).all():
       break
-  centred = (codes - start.zero_points[:, None]).astype(np.float64)
-  scales = np.maximum(_best_scales(weight, covariance, centred, scales), floor)
-  rest = weight - scales[:, None] * centred
+  scales = _best_scales(weight, covariance, codes, zero_points, scales, floor)
+  rest = weight - scales[:, None] * (codes - zero_points[:, None])
   errors = (_times(rest, covariance) * rest).sum(axis=1)
-  return RoundedWeight(codes, scales, start.zero_points), errors
+  return RoundedWeight(codes, scales, zero_points), errors
 
 
-def _best_scales(weight, covariance, centred, fallback) -> np.ndarray:
+def _best_scales(
+    weight, covariance, codes, zero_points, fallback, floor: float
+) -> np.ndarray:
   """Returns the least-squares scale per channel, where it is positive."""
+  centred = (codes - zero_points[:, None]).astype(np.float64)
   weighted = _times(centred, covariance)
   wanted, norm = (weighted * weight).sum(axis=1), (weighted * centred).sum(1)
   good = (wanted > 0) & (norm > 0)
-  return np.where(good, wanted / np.where(good, norm, 1.0), fallback)
+  scales = np.where(good, wanted / np.where(good, norm, 1.0), fallback)
+  return np.maximum(scales, floor)
 
 
 def _sweep(weight, covariance, bits: int, codes, scales, zero_points):
@@ -177,12 +194,13 @@ def _sweep(weight, covariance, bits: int, codes, scales, zero_points):
     for tap in range(weight.shape[1]):
       row = covariance[:, tap]  # [1 or C_out, taps]
       ideal = codes[:, tap] + gradient[:, tap] / (scales * row[:, tap])
-      new = np.clip(np.floor(ideal + 0.5), lowest, highest)
-      delta = new - codes[:, tap]
-      if delta.any():
+      delta = np.clip(np.floor(ideal + 0.5), lowest, highest) - codes[:, tap]
+      moved = np.flatnonzero(delta)
+      if len(moved):
         changed = True
-        codes[:, tap] = new
-        gradient -= (scales * delta)[:, None] * row
+        codes[moved, tap] += delta[moved]
+        row = row if len(row) == 1 else row[moved]
+        gradient[moved] -= (scales * delta)[moved, None] * row
     if not changed:
       break
   return codes.astype(np.int64)

@@ -11,6 +11,7 @@
 typedef struct {
   tfmpq_read_row read_row;
   tfmpq_read_taps read_taps;
+  tfmpq_read_taps read_taps_3x3;
   tfmpq_compute_row compute_row_3x3;
   tfmpq_compute_row compute_row_3x3_s2;
   tfmpq_write_row write_row;
@@ -30,20 +31,6 @@ typedef struct {
   uint32_t* scratch;
 } Arguments;
 
-/* How the pairs of taps lie in scratch: words between channels, sets, rows of
- * the kernel, and pairs of a row. All rows and all but the last one again
- * follow each other, so that the row for slot 0 may be any.
- *
- * compute_any_row needs two sets: for windows that begin with the left column
- * of a pair, taps (0, 1), (2, 3) and so on, and with the right one, (-1, 0),
- * (1, 2) and so on. The others have one: (0, 1), (1, 2). */
-typedef struct {
-  uint32_t channel;
-  uint32_t set;
-  uint32_t row;
-  uint32_t pair;
-} TapStrides;
-
 /* What stays the same for all groups of channels. */
 typedef struct {
   const Parts* parts;
@@ -52,23 +39,22 @@ typedef struct {
   tfmpq_rescale rescale;
   tfmpq_compute_row compute_row; /* NULL: compute_any_row. */
   uint32_t pixel_bytes;          /* Of the output, while it is computed. */
-  uint32_t tap_bytes;
   uint32_t* ring;
   uint32_t* taps;
-  TapStrides tap_strides;
+  uint32_t tap_row_words; /* From the pairs of a row to the next row's. */
+  uint32_t tap_channel_words;
   uint32_t* codes;
 } Layer;
 
 /* The group of channels at work. */
 typedef struct {
-  const uint8_t* input;  /* The first pixel's codes of the group. */
-  const uint8_t* weight; /* The first tap's codes of the group. */
+  const uint8_t* input; /* The first pixel's codes of the group. */
+  tfmpq_taps taps;
   uint8_t* output;
   uint32_t num_channels;
   uint32_t output_quad_bytes;
-  uint32_t weight_quad_bytes;
   int8_t zero_points[kTfmpqGroupChannels]; /* Of the weights. */
-  tfmpq_row_channel channels[kTfmpqGroupChannels];
+  const tfmpq_channel* channels;
 } Group;
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -78,73 +64,45 @@ static uint32_t quad_bytes(uint32_t num_channels, uint32_t bits) {
   return (num_channels * bits + 7) / 8;
 }
 
-/* Stores taps number `left` and left + 1 of a row of the kernel as pair `to` of
- * channel 0; taps that do not exist count as 0. */
-static void read_tap_pair(const Layer* layer, const Group* group, uint32_t row,
-                          int32_t left, uint32_t* to) {
-  const Parts* parts = layer->parts;
+/* Computes the codes of one channel of an output row. */
+TFMPQ_INLINE void compute_channel(const Layer* layer,
+                                  const tfmpq_group_row* row, uint32_t height,
+                                  uint32_t width) {
   const tfmpq_conv_params* params = layer->params;
-  const int32_t width = params->kernel_width;
-  const uint32_t tap_bytes = layer->tap_bytes;
-  const uint8_t* taps = group->weight + row * params->kernel_width * tap_bytes;
-  uint32_t pairs[kTfmpqGroupChannels];
-  parts->read_taps(
-      left >= 0 && left < width ? taps + (uint32_t)left * tap_bytes : NULL,
-      left + 1 < width ? taps + (uint32_t)(left + 1) * tap_bytes : NULL,
-      group->weight_quad_bytes, group->zero_points, pairs);
-  const uint32_t height = params->kernel_height;
-  const uint32_t again = row + 1 < height ? height * layer->tap_strides.row : 0;
-  for (uint32_t c = 0; c < kTfmpqGroupChannels; ++c) {
-    to[0] = pairs[c];
-    to[again] = pairs[c];
-    to += layer->tap_strides.channel;
-  }
-}
-
-static void read_taps(const Layer* layer, const Group* group) {
-  const TapStrides* strides = &layer->tap_strides;
-  const int32_t width = layer->params->kernel_width;
-  uint32_t* to = layer->taps;
-  for (uint32_t row = 0; row < layer->params->kernel_height; ++row) {
-    if (layer->compute_row != NULL) {
-      read_tap_pair(layer, group, row, 0, to);
-      read_tap_pair(layer, group, row, 1, to + strides->pair);
-    } else {
-      uint32_t* pair = to;
-      for (int32_t left = 0; left <= width; left += 2) {
-        read_tap_pair(layer, group, row, left, pair);
-        read_tap_pair(layer, group, row, left - 1, pair + strides->set);
-        pair += strides->pair;
-      }
-    }
-    to += strides->row;
-  }
-}
-
-/* Any kernel: computes the codes of one channel of an output row. `taps`: for
- * slot 0 of the first pair. */
-static void compute_any_row(const Layer* layer, const uint32_t* pairs,
-                            const uint32_t* taps,
-                            const tfmpq_row_channel* channel, uint8_t* codes) {
-  const tfmpq_conv_params* params = layer->params;
-  const TapStrides* strides = &layer->tap_strides;
-  const uint32_t height = params->kernel_height;
-  const uint32_t num_pairs = params->kernel_width / 2u + 1;
+  const uint32_t num_pairs = width / 2 + 1;
+  const uint32_t num_rows = 2 * height - 1;
+  uint8_t* codes = row->codes;
   uint32_t column = 0;
   for (uint32_t x = params->output_width; x > 0; --x) {
-    const uint32_t* elements = pairs + column / 2 * height;
-    const uint32_t* tap = taps + column % 2 * strides->set;
-    int32_t sum = channel->bias;
-    for (uint32_t i = num_pairs; i > 0; --i) {
+    const uint32_t* elements = row->pairs + column / 2 * height;
+    const uint32_t* taps = row->taps + column % 2 * num_pairs * num_rows;
+    int32_t sum = row->channels->bias;
+    for (uint32_t pair = 0; pair < num_pairs; ++pair) {
       for (uint32_t slot = 0; slot < height; ++slot) {
-        sum = tfmpq_smlad(*elements++, tap[slot], sum);
+        sum = tfmpq_smlad(*elements++, taps[slot], sum);
       }
-      tap += strides->pair;
+      taps += num_rows;
     }
-    *codes = (uint8_t)tfmpq_requantize(sum, channel->multiplier,
+    *codes = (uint8_t)tfmpq_requantize(sum, row->channels->multiplier,
                                        &layer->rescale, layer->parts->o_bits);
     codes += sizeof(*layer->codes);
     column += params->stride_width;
+  }
+}
+
+/* Any kernel; constants help the compiler with the usual one. */
+static void compute_any_row(const Layer* layer, tfmpq_group_row* row) {
+  const tfmpq_conv_params* params = layer->params;
+  for (; row->num_channels > 0; --row->num_channels) {
+    if (params->kernel_height == 5 && params->kernel_width == 5) {
+      compute_channel(layer, row, 5, 5);
+    } else {
+      compute_channel(layer, row, params->kernel_height, params->kernel_width);
+    }
+    row->pairs += row->pairs_bytes / sizeof(*row->pairs);
+    row->taps += row->taps_bytes / sizeof(*row->taps);
+    ++row->channels;
+    ++row->codes;
   }
 }
 
@@ -153,18 +111,21 @@ static void compute_any_row(const Layer* layer, const uint32_t* pairs,
 static void compute_row(const Layer* layer, const Group* group, uint8_t* output,
                         uint32_t rotation) {
   const uint32_t width = layer->params->output_width;
-  const uint32_t* pairs = layer->ring;
-  const uint32_t* taps = layer->taps + rotation * layer->tap_strides.row;
-  for (uint32_t c = 0; c < group->num_channels; ++c) {
-    uint8_t* codes = (uint8_t*)layer->codes + c;
-    if (layer->compute_row != NULL) {
-      layer->compute_row(pairs, taps, &group->channels[c], codes,
-                         (width + 1) / 2);
-    } else {
-      compute_any_row(layer, pairs, taps, &group->channels[c], codes);
-    }
-    pairs += layer->shape.num_pairs * layer->shape.pair_stride;
-    taps += layer->tap_strides.channel;
+  tfmpq_group_row row = {
+      layer->ring,
+      layer->taps + rotation * layer->tap_row_words,
+      group->channels,
+      (uint8_t*)layer->codes,
+      layer->shape.num_pairs * layer->shape.pair_stride * sizeof(*layer->ring),
+      layer->tap_channel_words * sizeof(*layer->taps),
+      group->num_channels,
+      ((width + 1) / 2 - 1) << 8 | (uint32_t)layer->rescale.shift,
+      layer->rescale.offset,
+  };
+  if (layer->compute_row != NULL) {
+    layer->compute_row(&row);
+  } else {
+    compute_any_row(layer, &row);
   }
   layer->parts->write_row(layer->codes, width, output, layer->pixel_bytes,
                           group->output_quad_bytes);
@@ -214,24 +175,26 @@ static void start_group(Layer* layer, const Arguments* arguments,
   const uint32_t count =
       least(params->input_channels - first, kTfmpqGroupChannels);
   group->input = arguments->input + first * parts->a_bits / 8;
-  group->weight = arguments->weight + first * parts->w_bits / 8;
   group->output = arguments->output + first * parts->o_bits / 8;
+  group->channels = arguments->channels + first;
   group->num_channels = count;
   layer->shape.quad_bytes = quad_bytes(count, parts->a_bits);
-  group->weight_quad_bytes = quad_bytes(count, parts->w_bits);
+  group->taps.codes = arguments->weight + first * parts->w_bits / 8;
+  group->taps.zero_points = group->zero_points;
+  group->taps.height = params->kernel_height;
+  group->taps.width = params->kernel_width;
+  group->taps.num_rows = 2u * params->kernel_height - 1;
+  group->taps.tap_bytes =
+      tfmpq_run_bytes(params->input_channels, parts->w_bits);
+  group->taps.quad_bytes = quad_bytes(count, parts->w_bits);
   group->output_quad_bytes = quad_bytes(count, parts->o_bits);
   if (count < kTfmpqGroupChannels) {
     memset(layer->codes, 0, params->output_width * sizeof(*layer->codes));
   }
-  for (uint32_t c = 0; c < count; ++c) {
-    const tfmpq_channel* channel = &arguments->channels[first + c];
-    group->zero_points[c] = arguments->weight_zero_points != NULL
-                                ? arguments->weight_zero_points[first + c]
-                                : params->weight_zero_point;
-    group->channels[c].bias = channel->bias;
-    group->channels[c].multiplier = channel->multiplier;
-    group->channels[c].offset = layer->rescale.offset;
-    group->channels[c].shift = layer->rescale.shift;
+  memset(group->zero_points, params->weight_zero_point,
+         sizeof(group->zero_points));
+  if (arguments->weight_zero_points != NULL) {
+    memcpy(group->zero_points, arguments->weight_zero_points + first, count);
   }
 }
 
@@ -245,19 +208,6 @@ static tfmpq_compute_row choose_row(const Parts* parts,
   if (params->stride_width == 1) return parts->compute_row_3x3;
   if (params->stride_width == 2) return parts->compute_row_3x3_s2;
   return NULL;
-}
-
-static TapStrides make_tap_strides(const tfmpq_conv_params* params,
-                                   int is_any) {
-  const uint32_t num_rows = 2u * params->kernel_height - 1;
-  const uint32_t num_pairs = params->kernel_width / 2u + 1;
-  if (is_any) {
-    const TapStrides any = {2 * num_pairs * num_rows, num_pairs * num_rows, 1,
-                            num_rows};
-    return any;
-  }
-  const TapStrides strides = {2 * num_rows, 0, 2, 1};
-  return strides;
 }
 
 static Layer make_layer(const Parts* parts, const Arguments* arguments) {
@@ -282,13 +232,19 @@ static Layer make_layer(const Parts* parts, const Arguments* arguments) {
                                     params->pre_shift),
       .compute_row = choose_row(parts, params),
       .pixel_bytes = tfmpq_run_bytes(num_channels, parts->o_bits),
-      .tap_bytes = tfmpq_run_bytes(num_channels, parts->w_bits),
       .ring = arguments->scratch,
   };
   layer.codes =
       layer.ring + kTfmpqGroupChannels * params->kernel_height * num_pairs;
   layer.taps = layer.codes + even_width;
-  layer.tap_strides = make_tap_strides(params, layer.compute_row == NULL);
+  if (layer.compute_row != NULL) {
+    layer.tap_row_words = 2;
+    layer.tap_channel_words = kTfmpqTapWords3x3;
+  } else {
+    layer.tap_row_words = 1;
+    layer.tap_channel_words =
+        2 * (params->kernel_width / 2u + 1) * (2u * params->kernel_height - 1);
+  }
   /* In place every pixel stays where it was until all groups are computed. */
   if (arguments->input == arguments->output) {
     layer.pixel_bytes = layer.shape.pixel_bytes;
@@ -311,11 +267,18 @@ static __attribute__((noinline)) void depthwise_conv2d(
     const Parts* parts, const Arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
   Layer layer = make_layer(parts, arguments);
+  for (uint32_t i = 0; i < params->kernel_height; ++i) {
+    tfmpq_pad_row(&layer.shape, layer.ring + i);
+  }
   for (uint32_t first = 0; first < params->input_channels;
        first += kTfmpqGroupChannels) {
-    Group group = {0};
+    Group group;
     start_group(&layer, arguments, first, &group);
-    read_taps(&layer, &group);
+    if (layer.compute_row != NULL) {
+      parts->read_taps_3x3(&group.taps, layer.taps);
+    } else {
+      parts->read_taps(&group.taps, layer.taps);
+    }
     compute_group(&layer, &group);
   }
   const uint32_t pixel_bytes =
@@ -335,6 +298,7 @@ static __attribute__((noinline)) void depthwise_conv2d(
     static const Parts kParts = {                                              \
         tfmpq_read_row_a##a,                                                   \
         tfmpq_read_taps_w##w,                                                  \
+        tfmpq_read_taps_3x3_w##w,                                              \
         tfmpq_compute_row_3x3_o##o,                                            \
         tfmpq_compute_row_3x3_s2_o##o,                                         \
         tfmpq_write_row_o##o,                                                  \

@@ -58,13 +58,13 @@ static inline int tfmpq_depthwise_conv2d_in_place__dsp(
 
 /* Returns the number of pairs of neighbouring columns that one row of the
  * padded input takes: all that `output_width`, rounded up to an even number,
- * needs, and one pair more. */
+ * needs. */
 static inline size_t tfmpq_depthwise_conv2d_pairs__dsp(
     const tfmpq_conv_params* params) {
   const size_t even_width = (params->output_width + (size_t)1) / 2 * 2;
   const size_t last =
       (even_width - 1) * params->stride_width + params->kernel_width - 1;
-  return last / 2 + 2;
+  return last / 2 + 1;
 }
 
 /* Returns the bytes of scratch, for 4 channels: 16 * kernel_height * pairs for

@@ -4,18 +4,6 @@
 
 #include "tflm_ext/kernels/quads_dsp.h"
 
-/* Fills pairs of one slot, up to `end` of channel 0, with the zero point. */
-static void write_padding(const tfmpq_row_shape* shape, uint32_t* pairs,
-                          const uint32_t* end) {
-  const uint32_t channel_stride = shape->num_pairs * shape->pair_stride;
-  const uint32_t element = (uint16_t)shape->zero_point;
-  for (; pairs < end; pairs += shape->pair_stride) {
-    for (uint32_t c = 0; c < kTfmpqGroupChannels; ++c) {
-      pairs[c * channel_stride] = element | element << 16;
-    }
-  }
-}
-
 /* The last channels, if they are no whole quad: code by code. */
 static void read_part_of_row(const tfmpq_row_shape* shape, const uint8_t* codes,
                              uint32_t* slot, int bits) {
@@ -43,33 +31,30 @@ TFMPQ_INLINE void read_row(const tfmpq_row_shape* shape, const uint8_t* codes,
     read_part_of_row(shape, codes, slot, bits);
     return;
   }
+  const uint32_t zero = tfmpq_equal_quad(shape->zero_point, bits);
   const uint32_t pair_stride = shape->pair_stride;
   const uint32_t channel_stride = shape->num_pairs * pair_stride;
   const uint32_t pixel_bytes = shape->pixel_bytes;
-  const uint32_t zero = tfmpq_equal_quad(shape->zero_point, bits);
+  const uint8_t* const end = codes + shape->width * pixel_bytes;
   uint32_t* pairs = slot + shape->pad_left / 2 * pair_stride;
-  if (pairs != slot) write_padding(shape, slot, pairs);
-  uint32_t num_left = shape->width;
   if (shape->pad_left % 2 != 0) {
     tfmpq_split_quads(zero, tfmpq_load_quad(codes, bits), bits, pairs,
                       channel_stride);
     pairs += pair_stride;
     codes += pixel_bytes;
-    --num_left;
   }
-  for (; num_left >= 2; num_left -= 2) {
+  while (codes + pixel_bytes < end) {
     const uint32_t left = tfmpq_load_quad(codes, bits);
-    const uint32_t right = tfmpq_load_quad(codes + pixel_bytes, bits);
+    codes += pixel_bytes;
+    const uint32_t right = tfmpq_load_quad(codes, bits);
+    codes += pixel_bytes;
     tfmpq_split_quads(left, right, bits, pairs, channel_stride);
     pairs += pair_stride;
-    codes += 2 * pixel_bytes;
   }
-  if (num_left != 0) {
+  if (codes < end) {
     tfmpq_split_quads(tfmpq_load_quad(codes, bits), zero, bits, pairs,
                       channel_stride);
-    pairs += pair_stride;
   }
-  write_padding(shape, pairs, slot + channel_stride);
 }
 
 #define DEFINE_READ_ROW(a)                                                     \
@@ -82,37 +67,98 @@ DEFINE_READ_ROW(4)
 DEFINE_READ_ROW(2)
 
 void tfmpq_pad_row(const tfmpq_row_shape* shape, uint32_t* slot) {
-  write_padding(shape, slot, slot + shape->num_pairs * shape->pair_stride);
-}
-
-TFMPQ_INLINE uint32_t load_tap(const uint8_t* tap, uint32_t quad_bytes,
-                               int bits) {
-  if (tap == NULL) return 0;
-  return quad_bytes < (uint32_t)bits / 2
-             ? tfmpq_load_part_of_quad(tap, quad_bytes)
-             : tfmpq_load_quad(tap, bits);
-}
-
-TFMPQ_INLINE void read_taps(const uint8_t* left, const uint8_t* right,
-                            uint32_t quad_bytes, const int8_t* zero_points,
-                            uint32_t* pairs, int bits) {
-  tfmpq_split_quads(load_tap(left, quad_bytes, bits),
-                    load_tap(right, quad_bytes, bits), bits, pairs, 1);
-  if (bits == 8) return;
-  const uint32_t present =
-      (left != NULL ? 0x0000ffffu : 0) | (right != NULL ? 0xffff0000u : 0);
-  for (int c = 0; c < kTfmpqGroupChannels; ++c) {
-    const uint32_t zero_point = (uint16_t)zero_points[c];
-    pairs[c] = present & tfmpq_subtract_halfwords(
-                             pairs[c], zero_point | zero_point << 16);
+  const uint32_t element = (uint16_t)shape->zero_point;
+  for (uint32_t i = kTfmpqGroupChannels * shape->num_pairs; i > 0; --i) {
+    *slot = element | element << 16;
+    slot += shape->pair_stride;
   }
 }
 
-#define DEFINE_READ_TAPS(w)                                                 \
-  void tfmpq_read_taps_w##w(const uint8_t* left, const uint8_t* right,      \
-                            uint32_t quad_bytes, const int8_t* zero_points, \
-                            uint32_t* pairs) {                              \
-    read_taps(left, right, quad_bytes, zero_points, pairs, w);              \
+TFMPQ_INLINE uint32_t load_tap(const tfmpq_taps* taps, const uint8_t* codes,
+                               int bits) {
+  return taps->quad_bytes < (uint32_t)bits / 2
+             ? tfmpq_load_part_of_quad(codes, taps->quad_bytes)
+             : tfmpq_load_quad(codes, bits);
+}
+
+/* Splits the quads of two taps into pairs, less the zero points. `present` has
+ * ones where there is a tap. */
+TFMPQ_INLINE void split_taps(const tfmpq_taps* taps, uint32_t left,
+                             uint32_t right, uint32_t present, uint32_t* pairs,
+                             int bits) {
+  tfmpq_split_quads(left, right, bits, pairs, 1);
+  if (bits == 8) return;
+  for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+    const uint32_t zero_point = (uint16_t)taps->zero_points[c];
+    pairs[c] = tfmpq_subtract_halfwords(
+        pairs[c], (zero_point | zero_point << 16) & present);
+  }
+}
+
+TFMPQ_INLINE void read_taps_3x3(const tfmpq_taps* taps, uint32_t* to,
+                                int bits) {
+  const uint8_t* codes = taps->codes;
+#pragma GCC unroll 1
+  for (int row = 0; row < 3; ++row) {
+    uint32_t quads[3];
+    for (int i = 0; i < 3; ++i) {
+      quads[i] = load_tap(taps, codes, bits);
+      codes += taps->tap_bytes;
+    }
+    uint32_t first[kTfmpqGroupChannels];
+    uint32_t second[kTfmpqGroupChannels];
+    split_taps(taps, quads[0], quads[1], ~0u, first, bits);
+    split_taps(taps, quads[1], quads[2], ~0u, second, bits);
+    for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+      uint32_t* pairs = to + c * kTfmpqTapWords3x3;
+      pairs[0] = first[c];
+      pairs[1] = second[c];
+      if (row == 2) continue; /* The others come again behind the last row. */
+      pairs[6] = first[c];
+      pairs[7] = second[c];
+    }
+    to += 2;
+  }
+}
+
+TFMPQ_INLINE void read_tap_row(const tfmpq_taps* taps, const uint8_t* codes,
+                               uint32_t* to, int bits) {
+  const uint32_t num_pairs = taps->width / 2 + 1;
+  const uint32_t set_stride = num_pairs * taps->num_rows;
+  for (uint32_t i = 0; i < 2 * num_pairs; ++i) {
+    /* Taps i - 1 and i: sets 1 and 0 in turn. */
+    uint32_t quads[2] = {0, 0};
+    uint32_t present = 0;
+    for (uint32_t side = 0; side < 2; ++side) {
+      const uint32_t tap = i - 1 + side; /* Wraps before the first one. */
+      if (tap >= taps->width) continue;
+      quads[side] = load_tap(taps, codes + tap * taps->tap_bytes, bits);
+      present |= 0xffffu << (16 * side);
+    }
+    uint32_t pairs[kTfmpqGroupChannels];
+    split_taps(taps, quads[0], quads[1], present, pairs, bits);
+    uint32_t* pair = to + (i % 2 == 0 ? set_stride : 0);
+    for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+      pair[(uint32_t)c * 2 * set_stride] = pairs[c];
+    }
+    if (i % 2 != 0) to += taps->num_rows;
+  }
+}
+
+TFMPQ_INLINE void read_taps(const tfmpq_taps* taps, uint32_t* to, int bits) {
+  const uint32_t row_bytes = taps->width * taps->tap_bytes;
+  for (uint32_t row = 0; row < taps->num_rows; ++row) {
+    const uint32_t kernel_row = row < taps->height ? row : row - taps->height;
+    read_tap_row(taps, taps->codes + kernel_row * row_bytes, to + row, bits);
+  }
+}
+
+#define DEFINE_READ_TAPS(w)                                             \
+  void tfmpq_read_taps_3x3_w##w(const tfmpq_taps* taps, uint32_t* to) { \
+    read_taps_3x3(taps, to, w);                                         \
+  }                                                                     \
+  void tfmpq_read_taps_w##w(const tfmpq_taps* taps, uint32_t* to) {     \
+    read_taps(taps, to, w);                                             \
   }
 DEFINE_READ_TAPS(8)
 DEFINE_READ_TAPS(4)

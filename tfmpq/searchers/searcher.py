@@ -7,8 +7,9 @@ and may use it equally often, so that their results can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import math
 import os
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from tfmpq.budgets import BudgetError
 from tfmpq.budgets import MemoryBudget
 from tfmpq.budgets import MemoryFootprint
 from tfmpq.evaluation import Evaluation
+from tfmpq.ram_model import Moment
 from tfmpq.specs import BIT_WIDTHS
 from tfmpq.specs import did_you_mean
 from tfmpq.specs import NetworkSpec
@@ -44,6 +46,14 @@ class PolicyMemory(Protocol):
 
   def fits(self, policy: QuantizationPolicy, budget: MemoryBudget) -> bool:
     """True if the policy's footprint is inside the budget."""
+
+  def moments(self, policy: QuantizationPolicy) -> Sequence[Moment]:
+    """Returns what each layer needs in RAM while it runs."""
+
+  def complete(
+      self, decided: Mapping[str, int], budget: MemoryBudget
+  ) -> QuantizationPolicy | None:
+    """Returns a policy with these entries that fits, or None."""
 
   def require_feasible(self, budget: MemoryBudget) -> Any:
     """Raises BudgetError if not even the smallest policy fits."""
@@ -91,7 +101,7 @@ class SearchProblem:
           f"search_tensors='{self.search_tensors}': all are fixed or shared"
       )
 
-  @property
+  @functools.cached_property
   def searched_tensors(self) -> tuple[TensorSpec, ...]:
     """Tensors that get a decision, in order: per layer weight, then output."""
     searched = []
@@ -110,11 +120,19 @@ class SearchProblem:
   ) -> QuantizationPolicy:
     """Returns `decided`, other searched tensors at `rest_bits`, rest at 8."""
     bits = {
+        **self._unsearched_bits,
+        **{t.name: rest_bits for t in self.searched_tensors},
+    }
+    return QuantizationPolicy.of(bits).with_bits(decided)
+
+  @functools.cached_property
+  def _unsearched_bits(self) -> dict[str, int]:
+    searched = {t.name for t in self.searched_tensors}
+    return {
         t.name: t.fixed_bits or _UNSEARCHED_BITS
         for t in self.network.policy_tensors
+        if t.name not in searched
     }
-    bits.update({t.name: rest_bits for t in self.searched_tensors})
-    return QuantizationPolicy.of(bits).with_bits(decided)
 
   def footprint(self, policy: QuantizationPolicy) -> MemoryFootprint:
     return self.memory_model.footprint(policy)
@@ -122,29 +140,44 @@ class SearchProblem:
   def fits(self, policy: QuantizationPolicy) -> bool:
     return self.memory_model.fits(policy, self.budget)
 
-  def can_complete(self, decided: Mapping[str, int]) -> bool:
-    """True if the policy fits with every undecided tensor at its minimum.
+  def complete(self, decided: Mapping[str, int]) -> QuantizationPolicy | None:
+    """Returns a policy with these entries that fits, or None.
 
-    A searcher that starts from a feasible problem and takes only decisions
-    for which this holds ends with a policy that fits, whatever the memory
-    model does: the last check is that of the whole policy.
+    Undecided tensors get the smallest width; where that is not the way to
+    need the least memory (see `MemoryModel.complete`), the model's choice.
     """
-    return self.fits(self.policy(decided, self.bit_widths[0]))
+    policy = self.policy(decided, self.bit_widths[0])
+    if self.fits(policy):
+      return policy
+    completed = self.memory_model.complete(
+        {**self._unsearched_bits, **decided}, self.budget
+    )
+    if completed is None:
+      return None
+    bits = completed.as_dict()
+    searched = (bits[t.name] for t in self.searched_tensors)
+    return completed if set(searched) <= set(self.bit_widths) else None
 
-  def require_feasible(self) -> None:
-    """Raises BudgetError unless the smallest policy of the search fits."""
+  def require_feasible(self) -> QuantizationPolicy:
+    """Returns a policy of the search that fits.
+
+    Raises:
+      BudgetError: the budget is below the minimum of the memory model, or
+        below that of the tensors and widths of this search.
+    """
     self.memory_model.require_feasible(self.budget)
-    smallest = self.policy({}, self.bit_widths[0])
-    if not self.fits(smallest):
-      needed = self.footprint(smallest)
-      raise BudgetError(
-          f"network '{self.network.name}' needs at least {needed.ram_bytes} "
-          f'bytes of RAM and {needed.flash_bytes} of FLASH when '
-          f"search_tensors='{self.search_tensors}' with bit_widths "
-          f'{self.bit_widths}; the budget is {self.budget.ram_bytes} and '
-          f"{self.budget.flash_bytes}. Search 'both', allow 2 bits, or raise "
-          'the budget'
-      )
+    smallest = self.complete({})
+    if smallest is not None:
+      return smallest
+    needed = self.footprint(self.policy({}, self.bit_widths[0]))
+    raise BudgetError(
+        f"network '{self.network.name}' needs {needed.ram_bytes} bytes of RAM "
+        f'and {needed.flash_bytes} of FLASH with all searched tensors at '
+        f'{self.bit_widths[0]} bits and the others at {_UNSEARCHED_BITS} '
+        f"(search_tensors='{self.search_tensors}'); the budget is "
+        f'{self.budget.ram_bytes} and {self.budget.flash_bytes}. Search '
+        "'both', allow 2 bits, or raise the budget"
+    )
 
   def reward(self, evaluation: Evaluation) -> float:
     """What is maximized; ValueError if it is not a finite number."""

@@ -1,0 +1,148 @@
+"""What the stages of a run share: data, networks and models, made on demand."""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+from absl import logging
+import tensorflow as tf
+
+from tfmpq import backends
+from tfmpq import config as config_lib
+from tfmpq import datasets
+from tfmpq import evaluators
+from tfmpq import float_network
+from tfmpq import float_ops
+from tfmpq import keras_graph
+from tfmpq import kernel_targets
+from tfmpq import memory_model
+from tfmpq import models
+from tfmpq import run_dir
+from tfmpq import specs
+from tfmpq import user_paths
+
+
+class Experiment:
+  """A configuration and a run directory.
+
+  Attributes:
+    config: the experiment.
+    folder: its run directory.
+  """
+
+  def __init__(self, config: config_lib.ExperimentConfig, folder: pathlib.Path):
+    self.config = config
+    self.folder = folder
+
+  @functools.cached_property
+  def data(self) -> datasets.Dataset:
+    """The data set; FileNotFoundError says how to get it."""
+    logging.info('reading %s', self.config.data.dataset)
+    data_dir = self.config.data.data_dir
+    return datasets.load_dataset(
+        resolved_dataset(self.config.data.dataset),
+        data_dir=user_paths.resolve(data_dir) if data_dir else None,
+        download=self.config.data.download,
+    )
+
+  @functools.cached_property
+  def spec(self) -> specs.NetworkSpec:
+    """Tensors and layers; needs no weights and no training."""
+    path = self.folder / run_dir.NETWORK_SPEC
+    if path.exists():
+      return specs.NetworkSpec.from_json(path.read_text())
+    model = models.build_model(
+        self.config.model.model, self.data.image_shape, self.data.num_classes
+    )
+    return keras_graph.fold(model).spec
+
+  @functools.cached_property
+  def memory_model(self) -> memory_model.MemoryModel:
+    """The model that says whether a policy fits."""
+    budget = self.config.budget
+    return backends.build_memory_model(
+        self.spec,
+        budget.memory_model,
+        budget.backend,
+        self.per_channel_zero_points,
+        self.targets,
+    )
+
+  @property
+  def targets(self) -> tuple[kernel_targets.Target, ...]:
+    """Instruction sets of the cores: a policy has to fit all of them."""
+    return kernel_targets.of_cores(self.config.deploy.core_names())
+
+  @property
+  def per_channel_zero_points(self) -> bool:
+    """See QuantizedNetwork."""
+    return self.config.search.weight_zero_points == 'per_channel'
+
+  @functools.cached_property
+  def float_network(self) -> float_network.FloatNetwork:
+    """The float network that the stage 'float' has left."""
+    return float_network.load(self.require(run_dir.FLOAT_NETWORK, 'float'))
+
+  @functools.cached_property
+  def evaluator(self) -> evaluators.PostTrainingEvaluator:
+    """Scores policies on the reward images."""
+    data = self.config.data
+    reward = self.data.reward.take(data.num_reward_images)
+    calibration = self.data.train.take(data.num_calibration_images)
+    logging.info('rounding the weights at every width')
+    return evaluators.PostTrainingEvaluator(
+        self.float_network,
+        calibration.images,
+        reward.images,
+        reward.labels,
+        per_channel_zero_points=self.per_channel_zero_points,
+        cache_dir=self.folder / run_dir.CALIBRATION,
+    )
+
+  @functools.cached_property
+  def policy(self) -> specs.QuantizationPolicy:
+    """The policy that the stage 'search' has left."""
+    path = self.require(run_dir.POLICY, 'search')
+    return specs.QuantizationPolicy.from_json(path.read_text())
+
+  def float_logits(self, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns logits [N, classes] of the float network, to be traced."""
+    outputs = {
+        layer.output: after
+        for layer, _, after in float_ops.forward(self.float_network, inputs)
+    }
+    logits = outputs[self.spec.output]
+    return tf.reshape(logits, (-1, logits.shape[-1]))
+
+  def has(self, name: str) -> bool:
+    """Whether the run directory holds that file: the stage is finished."""
+    return (self.folder / name).exists()
+
+  def require(self, name: str, stage: str) -> pathlib.Path:
+    """Returns a file's path; FileNotFoundError names the stage it needs."""
+    path = self.folder / name
+    if not path.exists():
+      raise FileNotFoundError(
+          f"{path} does not exist: it is what the stage '{stage}' writes; run "
+          f'//tfmpq:search -- --until={stage} with this --run_dir first'
+      )
+    return path
+
+  def write_json(self, name: str, content: Any) -> None:
+    """Writes a file of the run directory in one step."""
+    run_dir.atomic_write(
+        self.folder / name, json.dumps(content, indent=2) + '\n'
+    )
+
+  def read_json(self, name: str, stage: str) -> Any:
+    """Returns the content of a file that a stage has written."""
+    return json.loads(self.require(name, stage).read_text())
+
+
+def resolved_dataset(name: str) -> str:
+  """Returns a data set's name with the user's relative path made absolute."""
+  kind, _, path = name.partition(':')
+  if kind in ('folder', 'npz') and path:
+    return f'{kind}:{user_paths.resolve(path)}'
+  return name

@@ -1,0 +1,96 @@
+"""Progress bars and TensorBoard logs of search and fine-tuning."""
+
+import pathlib
+import time
+
+import tensorflow as tf
+import tqdm
+
+from tfmpq import finetuning
+from tfmpq.searchers import searcher
+
+
+class SearchProgressBar:
+  """One line: best accuracy, its RAM and FLASH, episodes per minute, time left.
+
+  Attributes:
+    episodes_per_minute: of the episodes of this process, once it has ended;
+      restored ones took no time and are left out. 0.0 if there were none.
+  """
+
+  def __init__(
+      self, searcher_name: str, num_episodes: int, log_dir: pathlib.Path
+  ):
+    self.episodes_per_minute = 0.0
+    self._num_timed, self._start = 0, None
+    self._bar = tqdm.tqdm(
+        total=num_episodes, desc=f'search ({searcher_name})', unit='episode'
+    )
+    self._writer = tf.summary.create_file_writer(str(log_dir / 'search'))
+
+  def __enter__(self):
+    self._start = time.monotonic()
+    return self
+
+  def __exit__(self, *unused_exception):
+    self._bar.close()
+    self._writer.close()
+
+  def on_episode(self, progress: searcher.SearchProgress) -> None:
+    """Shows an episode; what `Searcher.search` calls."""
+    if progress.restored:
+      self._start = time.monotonic()
+    else:
+      self._num_timed += 1
+      minutes = (time.monotonic() - self._start) / 60
+      self.episodes_per_minute = self._num_timed / minutes
+      self._log(progress.record)
+    if progress.best is not None:
+      best = progress.best
+      self._bar.set_postfix_str(
+          f'best {best.evaluation.accuracy:.2%}, '
+          f'RAM {best.footprint.ram_bytes:,} B, '
+          f'FLASH {best.footprint.flash_bytes:,} B, '
+          f'{self.episodes_per_minute:.0f}/min',
+          refresh=False,
+      )
+    self._bar.update()
+
+  def _log(self, record: searcher.EpisodeRecord) -> None:
+    with self._writer.as_default(step=record.index):
+      tf.summary.scalar('accuracy', record.evaluation.accuracy)
+      tf.summary.scalar('cross_entropy', record.evaluation.cross_entropy)
+      tf.summary.scalar('ram_bytes', record.footprint.ram_bytes)
+      tf.summary.scalar('flash_bytes', record.footprint.flash_bytes)
+
+
+class FinetuneProgressBar:
+  """One line: loss, and the reward split's accuracy after each epoch."""
+
+  def __init__(self, log_dir: pathlib.Path):
+    self._bar = tqdm.tqdm(desc='fine-tune', unit='step', mininterval=0.5)
+    self._writer = tf.summary.create_file_writer(str(log_dir / 'finetune'))
+    self._num_epochs = 0
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused_exception):
+    self._bar.close()
+    self._writer.close()
+
+  def on_step(self, progress: finetuning.FinetuneProgress) -> None:
+    """Shows a step; what `Finetuner.run` calls."""
+    self._bar.total = progress.num_steps
+    self._bar.update(progress.step - self._bar.n)
+    text = f'loss {progress.loss:.4f}'
+    if progress.history:
+      text += f', reward split {progress.history[-1].accuracy:.2%}'
+    self._bar.set_postfix_str(text, refresh=False)
+    if len(progress.history) > self._num_epochs:
+      self._num_epochs = len(progress.history)
+      record = progress.history[-1]
+      with self._writer.as_default(step=record.epoch):
+        tf.summary.scalar('loss', record.loss)
+        tf.summary.scalar('accuracy', record.accuracy)
+        tf.summary.scalar('cross_entropy', record.cross_entropy)

@@ -1,0 +1,335 @@
+"""DDPG as a searcher: agent and environment, episode after episode.
+
+The algorithm is HAQ's (Wang et al., arXiv:1811.08886): an episode decides all
+tensors, the agent is trained at its end. Where we differ, and why (measured
+on the synthetic problems of tests/synthetic_problem.py):
+
+- The reward comes after the last decision only, so that with discount 1 every
+  decision's return is the final reward. HAQ gives it to every transition,
+  which counts it once per remaining decision.
+- Observations contain the decisions so far. Without them the value of a state
+  depends on what the agent cannot see.
+- The logits of the actor are penalized (`DdpgConfig.logit_penalty`), and the
+  budget that an episode leaves is given away (`budget_growth`). Without the
+  former the actor soon wants the largest width for every tensor.
+- The critic learns the logarithm of the regret (`scaled_rewards`).
+- A policy that is known is replaced by a noisier one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tfmpq.searchers import search_state
+from tfmpq.searchers.budget_growth import grow
+from tfmpq.searchers.ddpg import DdpgAgent
+from tfmpq.searchers.ddpg import DdpgConfig
+from tfmpq.searchers.ddpg import Losses
+from tfmpq.searchers.environment import BitWidthEnvironment
+from tfmpq.searchers.environment import width_action
+from tfmpq.searchers.environment import width_index
+from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.exploration import NoiseSchedule
+from tfmpq.searchers.exploration import truncated_normal
+from tfmpq.searchers.replay_buffer import ReplayBuffer
+from tfmpq.searchers.replay_buffer import Transition
+from tfmpq.searchers.searcher import EpisodeRecord
+from tfmpq.searchers.searcher import OnEpisode
+from tfmpq.searchers.searcher import SearchProblem
+from tfmpq.searchers.searcher import SearchResult
+from tfmpq.specs import QuantizationPolicy
+
+_STATE_NAME = 'agent.npz'
+# Regret (best reward minus reward) at which the logarithm starts to bend, as
+# a share of the median regret.
+_REGRET_UNIT = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class DdpgSearchConfig:
+  """Settings of the search.
+
+  Attributes:
+    agent: hyperparameters of actor and critic.
+    noise: of the exploring episodes.
+    warmup_episodes: most episodes of random actions at the start; a short
+      search takes a tenth of its episodes.
+    max_resamples: how often an episode is played again, with wider noise, if
+      its policy was evaluated before.
+    noise_widening: factor on sigma at each of these.
+    replay_episodes: how many of the last episodes are trained on.
+  """
+
+  agent: DdpgConfig = DdpgConfig()
+  noise: NoiseSchedule = NoiseSchedule()
+  warmup_episodes: int = 20
+  max_resamples: int = 10
+  noise_widening: float = 1.3
+  replay_episodes: int = 1000
+
+  def num_warmup(self, episodes: int) -> int:
+    return min(self.warmup_episodes, max(1, episodes // 10))
+
+
+class DdpgSearcher:
+  """Learns which tensors deserve the bits.
+
+  An episode: the actor, with exploration noise, decides every tensor; what
+  remains of the budget goes to the tensors whose wishes were met least
+  (`budget_growth`); the policy is evaluated; its transitions, with the
+  actions as they were executed in the end, enter the replay buffer; one
+  training step per transition follows. The first episodes are random, and
+  the last one evaluates the actor without noise.
+  """
+
+  name = 'ddpg'
+
+  def __init__(self, config: DdpgSearchConfig = DdpgSearchConfig()):
+    self.config = config
+
+  def search(
+      self,
+      problem: SearchProblem,
+      episodes: int,
+      seed: int,
+      state_dir: str | os.PathLike[str] | None = None,
+      on_episode: OnEpisode | None = None,
+  ) -> SearchResult:
+    """Returns the best policy of all episodes; see `searcher.Searcher`."""
+    environment = BitWidthEnvironment(problem)
+    identity = {
+        'searcher': self.name,
+        'seed': seed,
+        'config': dataclasses.asdict(self.config),
+    }
+    log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
+    loop = _EpisodeLoop(self.config, environment, log, seed)
+    path = None if state_dir is None else pathlib.Path(state_dir) / _STATE_NAME
+    if path is not None and path.exists():
+      loop.load_state(search_state.read_arrays(path))
+    while log.num_left:
+      loop.run_episode()
+      if path is not None:
+        search_state.write_arrays(path, loop.state())
+    return log.result(self.name, seed, loop.statistics())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rollout:
+  """A policy that the actor proposed.
+
+  Attributes:
+    policy: after growth.
+    wishes: the actions as proposed, by decision.
+    num_corrected: how many of them were too wide.
+  """
+
+  policy: QuantizationPolicy
+  wishes: tuple[float, ...]
+  num_corrected: int
+
+
+class _EpisodeLoop:
+  """Everything that changes during a search, and one step of it."""
+
+  def __init__(
+      self,
+      config: DdpgSearchConfig,
+      environment: BitWidthEnvironment,
+      log: EpisodeLog,
+      seed: int,
+  ):
+    self._config = config
+    self._environment = environment
+    self._log = log
+    streams = np.random.SeedSequence(seed).spawn(3)
+    weights, actions, replay = map(np.random.default_rng, streams)
+    self._action_rng, self._replay_rng = actions, replay
+    num_features = environment.num_features
+    self._agent = DdpgAgent(config.agent, num_features, weights)
+    self._replay = ReplayBuffer(
+        config.replay_episodes * environment.num_decisions, num_features
+    )
+    self._losses = Losses(0.0, 0.0)
+
+  def run_episode(self) -> EpisodeRecord:
+    """Plays, evaluates, stores and trains."""
+    phase, sigma = self._phase()
+    rollout, num_resampled = self._new_rollout(phase, sigma)
+    details = {
+        'num_corrected': rollout.num_corrected,
+        'num_resampled': num_resampled,
+        'sigma': sigma,
+        'critic_loss': self._losses.critic,
+        'actor_loss': self._losses.actor,
+    }
+    record = self._log.evaluate(rollout.policy, phase, details)
+    self._store(rollout, record.reward)
+    if len(self._log.records) >= self._num_warmup:
+      self._train()
+    return record
+
+  @property
+  def _num_warmup(self) -> int:
+    return self._config.num_warmup(self._log.episodes)
+
+  def _phase(self) -> tuple[str, float]:
+    """Returns what the next episode is for, and its sigma."""
+    index = len(self._log.records)
+    num_exploring = self._log.episodes - self._num_warmup - 1
+    if index < self._num_warmup:
+      return 'warmup', 0.0
+    if self._log.num_left == 1:
+      return 'actor', 0.0
+    noise = self._config.noise
+    return 'explore', noise.sigma(index - self._num_warmup, num_exploring)
+
+  def _new_rollout(self, phase: str, sigma: float) -> tuple[_Rollout, int]:
+    """Returns a rollout, unevaluated if possible, and the attempts before."""
+    rollout = self._rollout(phase, sigma)
+    if phase == 'actor':
+      return rollout, 0
+    for attempt in range(self._config.max_resamples):
+      if not self._log.knows(rollout.policy):
+        return rollout, attempt
+      sigma = min(self._config.noise.first, sigma * self._config.noise_widening)
+      rollout = self._rollout(phase, sigma)
+    return rollout, self._config.max_resamples
+
+  def _rollout(self, phase: str, sigma: float) -> _Rollout:
+    environment = self._environment
+    environment.reset()
+    wishes, granted, num_corrected = [], [], 0
+    while not environment.done:
+      if phase == 'warmup':
+        action = float(self._action_rng.random())
+      else:
+        action = self._agent.action(environment.observation())
+        action = truncated_normal(action, sigma, self._action_rng)
+      decision = environment.step(action)
+      wishes.append(action)
+      granted.append(self._centre(decision.bits))
+      num_corrected += decision.corrected
+    unmet = np.array(wishes) - np.array(granted)
+    names = [tensor.name for tensor in environment.tensors]
+    order = [names[i] for i in np.argsort(-unmet, kind='stable')]
+    policy = grow(environment.problem, environment.policy, order)
+    return _Rollout(policy, tuple(wishes), num_corrected)
+
+  def _store(self, rollout: _Rollout, reward: float) -> None:
+    """Adds the transitions of the episode as it was executed in the end."""
+    environment = self._environment
+    num_widths = len(environment.problem.bit_widths)
+    bits = rollout.policy.as_dict()
+    environment.reset(goal=rollout.policy)
+    observation = environment.observation()
+    for tensor, wish in zip(environment.tensors, rollout.wishes, strict=True):
+      index = environment.problem.bit_widths.index(bits[tensor.name])
+      met = width_index(wish, num_widths) == index
+      action = wish if met else width_action(index, num_widths)
+      environment.step(action)
+      next_observation = environment.observation()
+      self._replay.add(
+          Transition(
+              observation=observation,
+              action=np.array([action]),
+              reward=np.array(reward if environment.done else 0.0),
+              discount=np.array(0.0 if environment.done else 1.0),
+              next_observation=next_observation,
+          )
+      )
+      observation = next_observation
+    if environment.policy != rollout.policy:
+      raise AssertionError('an episode could not be repeated')
+
+  def _train(self) -> None:
+    batches = self._replay.sample(
+        self._environment.num_decisions,
+        self._config.agent.batch_size,
+        self._replay_rng,
+    )
+    history = np.array([record.reward for record in self._log.records])
+    scaled = scaled_rewards(batches.reward, history)
+    is_last = batches.discount == 0
+    self._losses = self._agent.train(
+        dataclasses.replace(batches, reward=np.where(is_last, scaled, 0))
+    )
+
+  def _centre(self, bits: int) -> float:
+    widths = self._environment.problem.bit_widths
+    return width_action(widths.index(bits), len(widths))
+
+  def statistics(self) -> dict[str, float]:
+    """Figures of the search so far, by name."""
+    records = self._log.records
+    warmup = [r.reward for r in records if r.phase == 'warmup']
+    num_decisions = self._environment.num_decisions * len(records)
+    corrected = sum(r.details['num_corrected'] for r in records)
+    return {
+        'share_corrected': corrected / num_decisions,
+        'num_resampled': sum(r.details['num_resampled'] for r in records),
+        'mean_reward_random': sum(warmup) / len(warmup),
+        'actor_reward': records[-1].reward,
+        'actor_index': float(records[-1].index),
+    }
+
+  def state(self) -> dict[str, np.ndarray]:
+    """Returns all that `load_state` needs to go on with the same bits."""
+    scalars = {
+        'num_records': len(self._log.records),
+        'losses': dataclasses.asdict(self._losses),
+        'action_rng': self._action_rng.bit_generator.state,
+        'replay_rng': self._replay_rng.bit_generator.state,
+    }
+    state = {'scalars': np.array(json.dumps(scalars))}
+    for index, variable in enumerate(self._agent.variables()):
+      state[f'agent_{index}'] = variable.numpy()
+    for name, array in self._replay.state().items():
+      state[f'replay_{name}'] = array
+    return state
+
+  def load_state(self, state: dict[str, np.ndarray]) -> None:
+    """Continues after the episode at whose end the state was taken."""
+    scalars: dict[str, Any] = json.loads(str(state['scalars']))
+    self._log.restore(scalars['num_records'])
+    self._losses = Losses(**scalars['losses'])
+    self._action_rng.bit_generator.state = scalars['action_rng']
+    self._replay_rng.bit_generator.state = scalars['replay_rng']
+    self._agent.assign(
+        [
+            state[f'agent_{index}']
+            for index in range(len(self._agent.variables()))
+        ]
+    )
+    prefix = 'replay_'
+    self._replay.load_state(
+        {n[len(prefix) :]: a for n, a in state.items() if n.startswith(prefix)}
+    )
+
+
+def scaled_rewards(rewards: np.ndarray, history: np.ndarray) -> np.ndarray:
+  """Returns rewards as the critic learns them, float32, same shape.
+
+  Minus the logarithm of the regret: most policies are worse than the best by
+  many times what separates good ones, and would otherwise use up the
+  critic's accuracy. The mean over the episodes so far is the baseline.
+
+  Args:
+    rewards: of episodes in `history`, any shape.
+    history: rewards of all episodes so far.
+  """
+  best = history.max()
+  regrets = best - history
+  if not regrets.any():
+    return np.zeros_like(rewards, np.float32)
+  unit = _REGRET_UNIT * np.median(regrets[regrets > 0])
+  baseline = np.mean(np.log1p(regrets / unit))
+  # The buffer holds float32: a regret may be negative by its rounding.
+  sampled = np.log1p(np.maximum(best - rewards.astype(np.float64), 0) / unit)
+  return (baseline - sampled).astype(np.float32)

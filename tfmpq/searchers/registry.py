@@ -1,0 +1,28 @@
+"""Searchers by name."""
+
+from tfmpq.searchers.episode_loop import DdpgSearcher
+from tfmpq.searchers.greedy import GreedySearcher
+from tfmpq.searchers.random_search import RandomSearcher
+from tfmpq.searchers.rule_based import RuleBasedSearcher
+from tfmpq.searchers.searcher import Searcher
+from tfmpq.specs import did_you_mean
+
+
+def create(name: str) -> Searcher:
+  """Returns the searcher of that name, with its default settings.
+
+  Raises:
+    ValueError: there is no such searcher; the nearest name is given.
+  """
+  searchers = (
+      DdpgSearcher(),
+      GreedySearcher(),
+      RandomSearcher(),
+      RuleBasedSearcher(),
+  )
+  by_name: dict[str, Searcher] = {s.name: s for s in searchers}
+  if name not in by_name:
+    raise ValueError(
+        f"there is no searcher '{name}'" + did_you_mean(name, by_name)
+    )
+  return by_name[name]

@@ -1,0 +1,258 @@
+"""The stages of a run, in order. Each reads and writes the run directory.
+
+A stage whose last file is there is finished and is not repeated; one that was
+killed goes on from its own state. `run` is what //tfmpq:search does; the other
+programs run one stage.
+"""
+
+import dataclasses
+
+from absl import logging
+import numpy as np
+
+from tfmpq import datasets
+from tfmpq import deployment
+from tfmpq import evaluation
+from tfmpq import experiment as experiment_lib
+from tfmpq import exporting
+from tfmpq import finetuning
+from tfmpq import float_network
+from tfmpq import float_ops
+from tfmpq import float_training
+from tfmpq import float_weights
+from tfmpq import keras_graph
+from tfmpq import kernel_targets
+from tfmpq import lowering
+from tfmpq import models
+from tfmpq import pretraining
+from tfmpq import progress
+from tfmpq import qat
+from tfmpq import quantized_network
+from tfmpq import reference_ops
+from tfmpq import run_dir
+from tfmpq import specs
+from tfmpq import user_paths
+from tfmpq.searchers import registry
+from tfmpq.searchers import searcher as searcher_lib
+
+Experiment = experiment_lib.Experiment
+
+# Images on which an exported .tflite is read back and compared.
+_NUM_CHECKED_IMAGES = 20
+
+
+def require_feasible(experiment: Experiment) -> None:
+  """Raises BudgetError, before any training, if no policy can fit."""
+  _search_problem(experiment, evaluate=None).require_feasible()
+
+
+def make_float_network(experiment: Experiment) -> None:
+  """Stage 'float': weights of the float network, BatchNorm folded."""
+  if experiment.has(run_dir.FLOAT_NETWORK):
+    return
+  config, data = experiment.config.model, experiment.data
+  model = models.build_model(config.model, data.image_shape, data.num_classes)
+  if config.pretrain:
+    pretraining.pretrain(
+        model,
+        data,
+        float_training.FloatTrainingConfig(seed=experiment.config.search.seed),
+        experiment.folder,
+        {'dataset': data.name},
+    )
+  else:
+    float_weights.load_weights(model, _weights_path(experiment))
+  network = keras_graph.fold(model)
+  run_dir.atomic_write(
+      experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
+  )
+  float_network.save(network, experiment.folder / run_dir.FLOAT_NETWORK)
+
+
+def search(experiment: Experiment) -> None:
+  """Stage 'search': the policy."""
+  if experiment.has(run_dir.POLICY):
+    return
+  config = experiment.config.search
+  problem = _search_problem(experiment, experiment.evaluator)
+  with progress.SearchProgressBar(
+      config.searcher, config.episodes, experiment.folder / run_dir.TENSORBOARD
+  ) as bar:
+    result = registry.create(config.searcher).search(
+        problem,
+        config.episodes,
+        config.seed,
+        experiment.folder / run_dir.SEARCH_STATE,
+        bar.on_episode,
+    )
+  experiment.write_json(
+      run_dir.SEARCH,
+      result.to_json_dict() | {'episodes_per_minute': bar.episodes_per_minute},
+  )
+  run_dir.atomic_write(
+      experiment.folder / run_dir.POLICY, result.policy.to_json()
+  )
+
+
+def finetune(experiment: Experiment) -> None:
+  """Stage 'finetune': the integer networks before and after training."""
+  if experiment.has(run_dir.QUANTIZED_NETWORK):
+    return
+  start = experiment.evaluator.calibrated(experiment.policy)
+  _save_integer(experiment, start, run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE)
+  eight_bits = specs.QuantizationPolicy.uniform(experiment.spec, 8, 8)
+  _save_integer(
+      experiment,
+      experiment.evaluator.calibrated(eight_bits),
+      run_dir.QUANTIZED_NETWORK_INT8,
+  )
+  config = experiment.config
+  student = qat.build_model(experiment.float_network, start)
+  finetuner = finetuning.Finetuner(
+      student,
+      experiment.float_logits,
+      experiment.data.train,
+      experiment.data.reward,
+      finetuning.FinetuneSettings(
+          epochs=config.finetune.finetune_epochs,
+          batch_size=config.finetune.batch_size,
+          learning_rate=config.finetune.learning_rate,
+          distillation=config.finetune.distillation,
+          seed=config.search.seed,
+      ),
+      experiment.folder / run_dir.FINETUNE_STATE,
+  )
+  with progress.FinetuneProgressBar(
+      experiment.folder / run_dir.TENSORBOARD
+  ) as bar:
+    history = finetuner.run(bar.on_step)
+  experiment.write_json(
+      run_dir.FINETUNE, [dataclasses.asdict(record) for record in history]
+  )
+  _save_integer(
+      experiment, qat.calibrated(student, start), run_dir.QUANTIZED_NETWORK
+  )
+
+
+def export(experiment: Experiment) -> None:
+  """Stage 'export': model.tflite; model.c and model.h for each target."""
+  if experiment.has(run_dir.EXPORT):
+    return
+  network = exporting.load_network(experiment.folder)
+  codes = datasets.to_codes(
+      experiment.data.reward.take(_NUM_CHECKED_IMAGES).images
+  )
+  exports = [
+      exporting.export_tflite(network, experiment.folder, codes),
+      *(
+          exporting.export_c(network, experiment.folder, target)
+          for target in kernel_targets.Target
+      ),
+  ]
+  experiment.write_json(
+      run_dir.EXPORT,
+      {
+          item.name: {
+              'flash_bytes': item.flash_bytes,
+              'arena_bytes': item.arena_bytes,
+              'predicted': dataclasses.asdict(item.predicted),
+          }
+          for item in exports
+      },
+  )
+
+
+def deploy(experiment: Experiment) -> None:
+  """Stage 'deploy': runs the C export on the emulated cores."""
+  if experiment.has(run_dir.DEPLOY):
+    return
+  config = experiment.config.deploy
+  images = experiment.data.test.take(config.num_deploy_images).images
+  results = deployment.deploy(
+      exporting.load_network(experiment.folder),
+      datasets.to_codes(images),
+      config.core_names(),
+      experiment.folder,
+  )
+  problems = [text for result in results for text in result.problems()]
+  if problems:
+    raise ValueError('\n'.join(problems))
+  experiment.write_json(
+      run_dir.DEPLOY, {'runs': [dataclasses.asdict(r) for r in results]}
+  )
+
+
+def evaluate(experiment: Experiment) -> None:
+  """Stage 'evaluate': accuracies on the test split, which is touched here."""
+  if experiment.has(run_dir.ACCURACY):
+    return
+  examples = experiment.data.test
+  float_logits = float_ops.logits(
+      experiment.float_network, datasets.to_input(examples.images)
+  )
+  scores = {
+      'float': evaluation.from_logits(
+          float_logits.reshape(len(examples), -1), examples.labels
+      )
+  }
+  for key, name in (
+      ('uniform_int8', run_dir.QUANTIZED_NETWORK_INT8),
+      ('policy_before_finetune', run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE),
+      ('integer', run_dir.QUANTIZED_NETWORK),
+  ):
+    logging.info('%s: integer network on %d images', key, len(examples))
+    network = quantized_network.load(experiment.require(name, 'finetune'))
+    scores[key] = evaluate_integer(network, examples)
+  experiment.write_json(
+      run_dir.ACCURACY,
+      {name: dataclasses.asdict(score) for name, score in scores.items()},
+  )
+
+
+def evaluate_integer(
+    network: quantized_network.QuantizedNetwork, examples: datasets.Examples
+) -> evaluation.Evaluation:
+  """Returns the figures of an integer network; logits in real units."""
+  codes = reference_ops.run(network, datasets.to_codes(examples.images))
+  params = network.params[network.spec.output]
+  logits = params.scale * codes.reshape(len(examples), -1).astype(np.float64)
+  return evaluation.from_logits(logits, examples.labels)
+
+
+def _search_problem(
+    experiment: Experiment, evaluate
+) -> searcher_lib.SearchProblem:
+  config = experiment.config
+  return searcher_lib.SearchProblem(
+      network=experiment.spec,
+      memory_model=experiment.memory_model,
+      budget=config.budget.budget(),
+      evaluate=evaluate,
+      search_tensors=config.search.search_tensors,
+      evaluator=str((config.data, config.model, config.search)),
+  )
+
+
+def _weights_path(experiment: Experiment):
+  """Returns the float weights to read; ValueError if there are none."""
+  config = experiment.config
+  if config.model.weights:
+    return user_paths.resolve(config.model.weights)
+  if (config.model.model, config.data.dataset) != (
+      models.DEFAULT_MODEL,
+      datasets.DEFAULT_DATASET,
+  ):
+    raise ValueError(
+        f"model '{config.model.model}' on data set '{config.data.dataset}' "
+        'comes without weights; give --weights=FILE.npz, or --pretrain to '
+        'train them'
+    )
+  return models.DEFAULT_WEIGHTS_PATH
+
+
+def _save_integer(experiment: Experiment, calibrated, name: str) -> None:
+  """Lowers a network and writes it, whole or not at all."""
+  path = experiment.folder / name
+  temporary = path.with_name(f'{name}.tmp')
+  quantized_network.save(lowering.lower(calibrated), temporary)
+  temporary.replace(path)
