@@ -68,10 +68,16 @@ DEFINE_READ_ROW(2)
 
 void tfmpq_pad_row(const tfmpq_row_shape* shape, uint32_t* slot) {
   const uint32_t element = (uint16_t)shape->zero_point;
-  for (uint32_t i = kTfmpqGroupChannels * shape->num_pairs; i > 0; --i) {
-    *slot = element | element << 16;
-    slot += shape->pair_stride;
-  }
+  const uint32_t pair = element | element << 16;
+  const uint32_t pair_stride = shape->pair_stride;
+  const uint32_t channel_stride = shape->num_pairs * pair_stride;
+  const uint32_t* const end = slot + channel_stride;
+  do {
+    for (uint32_t c = 0; c < kTfmpqGroupChannels; ++c) {
+      slot[c * channel_stride] = pair;
+    }
+    slot += pair_stride;
+  } while (slot < end);
 }
 
 TFMPQ_INLINE uint32_t load_tap(const tfmpq_taps* taps, const uint8_t* codes,

@@ -83,10 +83,13 @@ TFMPQ_INLINE int32_t tfmpq_add_bytes(uint32_t word, int32_t sum) {
   return result;
 }
 
-/* Returns addend + the high word of a * b. */
+/* Returns addend + the high word of a * b. Volatile, so that these instructions
+ * stay in the order of the source: it decides how many sums are alive. */
 TFMPQ_INLINE int32_t tfmpq_add_high(int32_t a, int32_t b, int32_t addend) {
   int32_t result;
-  __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(addend));
+  __asm__ volatile("smmla %0, %1, %2, %3"
+                   : "=r"(result)
+                   : "r"(a), "r"(b), "r"(addend));
   return result;
 }
 

@@ -47,6 +47,30 @@ void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task) {
   if (task->num_rest != 0) multiply_rest(products, task, weight);
 }
 
+uint8_t* tfmpq_finish_shifted_block(const tfmpq_products_task* task,
+                                    const tfmpq_channel* channels,
+                                    const int8_t* zero_points,
+                                    const int32_t* products, int num_pixels,
+                                    uint8_t* codes) {
+  const tfmpq_rescale* rescale = &task->output.rescale;
+  int32_t values[kTfmpqBlockPixels * kTfmpqBlockChannels];
+  for (int i = 0; i < kTfmpqBlockChannels * num_pixels; ++i) {
+    const int c = i % kTfmpqBlockChannels;
+    int32_t accumulator = products[i] + channels[c].bias;
+    if (zero_points != NULL) {
+      accumulator -= zero_points[c] * task->sums[i / kTfmpqBlockChannels];
+    }
+    accumulator = (int32_t)((uint32_t)accumulator << rescale->pre_shift);
+    values[i] =
+        tfmpq_add_high(accumulator, channels[c].multiplier, rescale->offset) >>
+        rescale->shift;
+  }
+  if (num_pixels == 2) {
+    return tfmpq_write_block(&task->output, values, 2, codes);
+  }
+  return tfmpq_write_block(&task->output, values, 1, codes);
+}
+
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,

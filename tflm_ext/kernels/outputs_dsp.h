@@ -37,26 +37,11 @@ TFMPQ_INLINE void tfmpq_write_codes(uint8_t* codes, const int32_t* values,
   }
 }
 
-/* Rescales the accumulators [num_pixels][4] of 4 channels and writes their
- * codes. num_pixels is a constant. Returns where the next 4 channels' codes
- * go. */
-TFMPQ_INLINE uint8_t* tfmpq_store(const tfmpq_output* output,
-                                  const tfmpq_channel* channels,
-                                  const int32_t* accumulators, int num_pixels,
-                                  uint8_t* codes) {
-  const tfmpq_rescale* rescale = &output->rescale;
-  int32_t values[8];
-  for (int i = 0; i < 4 * num_pixels; ++i) values[i] = accumulators[i];
-  if (rescale->pre_shift != 0) {
-    for (int i = 0; i < 4 * num_pixels; ++i) {
-      values[i] = (int32_t)((uint32_t)values[i] << rescale->pre_shift);
-    }
-  }
-  for (int i = 0; i < 4 * num_pixels; ++i) {
-    values[i] = tfmpq_add_high(values[i], channels[i % 4].multiplier,
-                               rescale->offset) >>
-                rescale->shift;
-  }
+/* Writes the codes of 4 channels, values [num_pixels][4]; num_pixels is a
+ * constant. Returns where the next 4 channels' codes go. */
+TFMPQ_INLINE uint8_t* tfmpq_write_block(const tfmpq_output* output,
+                                        const int32_t* values, int num_pixels,
+                                        uint8_t* codes) {
   uint8_t* const second = codes + output->pixel_bytes;
   if (output->bits == 8) {
     if (num_pixels == 2) tfmpq_write_codes(second, values + 4, 8);

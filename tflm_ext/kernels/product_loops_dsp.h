@@ -2,9 +2,11 @@
 #ifndef TFLM_EXT_KERNELS_PRODUCT_LOOPS_DSP_H_
 #define TFLM_EXT_KERNELS_PRODUCT_LOOPS_DSP_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_ext/kernels/codes.h"
+#include "tflm_ext/kernels/outputs_dsp.h"
 #include "tflm_ext/kernels/products_dsp.h"
 
 /* A loop over the columns in assembly language, at whose end `compare` sets the
@@ -33,13 +35,32 @@ TFMPQ_INLINE int32_t tfmpq_subtract(int32_t a, int32_t b, int shift) {
   return (int32_t)((uint32_t)a - ((uint32_t)b << shift));
 }
 
-/* Adds bias - zero_point * sum to the sums of products of a pixel. */
-TFMPQ_INLINE void tfmpq_add_biases(int32_t* products,
-                                   const tfmpq_channel* channels,
-                                   const int8_t* zero_points, int32_t sum) {
-  for (int c = 0; c < kTfmpqBlockChannels; ++c) {
-    products[c] += channels[c].bias - zero_points[c] * sum;
+/* Turns the sums of products of 4 channels, [num_pixels][4], into codes: adds
+ * bias - zero_point * sum, rescales, writes. zero_points is NULL for weights of
+ * 8 bits; num_pixels is a constant. Returns where the next block's codes go. */
+TFMPQ_INLINE uint8_t* tfmpq_finish_block(const tfmpq_products_task* task,
+                                         const tfmpq_channel* channels,
+                                         const int8_t* zero_points,
+                                         const int32_t* products,
+                                         int num_pixels, uint8_t* codes) {
+  const tfmpq_rescale* rescale = &task->output.rescale;
+  if (__builtin_expect(rescale->pre_shift != 0, 0)) {
+    return tfmpq_finish_shifted_block(task, channels, zero_points, products,
+                                      num_pixels, codes);
   }
+  int32_t values[kTfmpqBlockPixels * kTfmpqBlockChannels];
+  for (int c = 0; c < kTfmpqBlockChannels; ++c) {
+    const int32_t bias = channels[c].bias;
+    const int32_t multiplier = channels[c].multiplier;
+    for (int i = 0; i < num_pixels; ++i) {
+      int32_t accumulator = products[4 * i + c] + bias;
+      if (zero_points != NULL) accumulator -= zero_points[c] * task->sums[i];
+      values[4 * i + c] =
+          tfmpq_add_high(accumulator, multiplier, rescale->offset) >>
+          rescale->shift;
+    }
+  }
+  return tfmpq_write_block(&task->output, values, num_pixels, codes);
 }
 
 #endif /* TFLM_EXT_KERNELS_PRODUCT_LOOPS_DSP_H_ */

@@ -38,21 +38,22 @@ const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task) {
   const tfmpq_channel* channels = task->channels;
   uint8_t* codes = task->output.codes;
   const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW8);
+  /* The bytes of a and c are 128 too large. */
+  const int32_t start0 = tfmpq_subtract(0, task->sums[0], 7);
+  const int32_t start1 = tfmpq_subtract(0, task->sums[1], 7);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
     uint32_t p = entry, q, x0, x1;
-    int32_t a0 = 0, b0 = 0, c0 = 0, d0 = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0;
+    int32_t a0 = start0, a1 = start1, c0 = start0, c1 = start1;
+    int32_t b0 = 0, b1 = 0, d0 = 0, d1 = 0;
     RUN_LOOP(PRODUCTS_W8 PRODUCTS_W8);
-    const int32_t sum0 = task->sums[0];
-    const int32_t sum1 = task->sums[1];
     int32_t products[] = {
-        tfmpq_subtract(tfmpq_subtract(a0, b0, 8), sum0, 7), b0,
-        tfmpq_subtract(tfmpq_subtract(c0, d0, 8), sum0, 7), d0,
-        tfmpq_subtract(tfmpq_subtract(a1, b1, 8), sum1, 7), b1,
-        tfmpq_subtract(tfmpq_subtract(c1, d1, 8), sum1, 7), d1,
+        tfmpq_subtract(a0, b0, 8), b0,
+        tfmpq_subtract(c0, d0, 8), d0,
+        tfmpq_subtract(a1, b1, 8), b1,
+        tfmpq_subtract(c1, d1, 8), d1,
     };
-    for (int c = 0; c < 8; ++c) products[c] += channels[c % 4].bias;
-    codes = tfmpq_store(&task->output, channels, products, 2, codes);
+    codes = tfmpq_finish_block(task, channels, NULL, products, 2, codes);
     channels += kTfmpqBlockChannels;
   }
   return w;
@@ -89,9 +90,7 @@ const uint32_t* tfmpq_products_w4(const tfmpq_products_task* task) {
         tfmpq_subtract(a0 - b0, c0, 8), b0 >> 4, c0 - d0, (d0 >> 4) + 8 * sum0,
         tfmpq_subtract(a1 - b1, c1, 8), b1 >> 4, c1 - d1, (d1 >> 4) + 8 * sum1,
     };
-    tfmpq_add_biases(products, channels, zero_points, sum0);
-    tfmpq_add_biases(products + 4, channels, zero_points, sum1);
-    codes = tfmpq_store(&task->output, channels, products, 2, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -129,9 +128,7 @@ const uint32_t* tfmpq_products_w2(const tfmpq_products_task* task) {
         a0 - b0, (b0 - c0) >> 2, (c0 - d0) >> 4, d0 >> 6,
         a1 - b1, (b1 - c1) >> 2, (c1 - d1) >> 4, d1 >> 6,
     };
-    tfmpq_add_biases(products, channels, zero_points, task->sums[0]);
-    tfmpq_add_biases(products + 4, channels, zero_points, task->sums[1]);
-    codes = tfmpq_store(&task->output, channels, products, 2, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -201,11 +198,9 @@ const uint32_t* tfmpq_products_a2_w2(const tfmpq_products_task* task) {
   const uint32_t* const end = task->columns_end;
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     int32_t products[8] = {0};
-    tfmpq_add_biases(products, channels, zero_points, task->sums[0]);
-    tfmpq_add_biases(products + 4, channels, zero_points, task->sums[1]);
     add_products_a2_w2(task->columns, end, w, products);
     add_products_a2_w2(task->columns, end, w + 2, products + 2);
-    codes = tfmpq_store(&task->output, channels, products, 2, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
     w += (end - task->columns) / 2;
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;

@@ -47,6 +47,14 @@ typedef struct {
 /* Computes and stores the blocks of a task. Returns the weights behind them. */
 typedef const uint32_t* (*tfmpq_products)(const tfmpq_products_task* task);
 
+/* What tfmpq_finish_block (product_loops_dsp.h) does, for layers that have a
+ * pre_shift: they are rare, so once for all kernels. */
+uint8_t* tfmpq_finish_shifted_block(const tfmpq_products_task* task,
+                                    const tfmpq_channel* channels,
+                                    const int8_t* zero_points,
+                                    const int32_t* products, int num_pixels,
+                                    uint8_t* codes);
+
 /* Sets what a task takes from the arguments of a kernel: all but the columns,
  * sums and num_pixels. */
 void tfmpq_start_task(tfmpq_products_task* task,

@@ -32,21 +32,21 @@ const uint32_t* tfmpq_vector_products_w8(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
   uint8_t* codes = task->output.codes;
-  const int32_t sum = task->sums[0];
+  /* The bytes of a and c are 128 too large. */
+  const int32_t start = tfmpq_subtract(0, task->sums[0], 7);
   const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW8);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
     uint32_t p = entry, q, r, x0, x1;
-    int32_t a = 0, b = 0, c = 0, d = 0;
+    int32_t a = start, b = 0, c = start, d = 0;
     RUN_LOOP(NEXT_ELEMENTS PRODUCTS_W8(x0) PRODUCTS_W8(x1));
     int32_t products[] = {
-        tfmpq_subtract(tfmpq_subtract(a, b, 8), sum, 7),
+        tfmpq_subtract(a, b, 8),
         b,
-        tfmpq_subtract(tfmpq_subtract(c, d, 8), sum, 7),
+        tfmpq_subtract(c, d, 8),
         d,
     };
-    for (int k = 0; k < 4; ++k) products[k] += channels[k].bias;
-    codes = tfmpq_store(&task->output, channels, products, 1, codes);
+    codes = tfmpq_finish_block(task, channels, NULL, products, 1, codes);
     channels += kTfmpqBlockChannels;
   }
   return w;
@@ -81,8 +81,7 @@ const uint32_t* tfmpq_vector_products_w4(const tfmpq_products_task* task) {
     RUN_LOOP(GROUP_W4);
     int32_t products[] = {tfmpq_subtract(a - b, c, 8), b >> 4, c - d,
                           (d >> 4) + 8 * sum};
-    tfmpq_add_biases(products, channels, zero_points, sum);
-    codes = tfmpq_store(&task->output, channels, products, 1, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -108,7 +107,6 @@ const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
   const tfmpq_channel* channels = task->channels;
   const int8_t* zero_points = task->zero_points;
   uint8_t* codes = task->output.codes;
-  const int32_t sum = task->sums[0];
   const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW2);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
@@ -116,8 +114,7 @@ const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
     int32_t a = 0, b = 0, c = 0, d = 0;
     RUN_LOOP(GROUP_W2);
     int32_t products[] = {a - b, (b - c) >> 2, (c - d) >> 4, d >> 6};
-    tfmpq_add_biases(products, channels, zero_points, sum);
-    codes = tfmpq_store(&task->output, channels, products, 1, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -187,9 +184,8 @@ const uint32_t* tfmpq_vector_products_a2_w2(const tfmpq_products_task* task) {
   uint8_t* codes = task->output.codes;
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     int32_t products[4] = {0};
-    tfmpq_add_biases(products, channels, zero_points, task->sums[0]);
     w = add_products_a2_w2(task->columns, task->columns_end, w, products);
-    codes = tfmpq_store(&task->output, channels, products, 1, codes);
+    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
