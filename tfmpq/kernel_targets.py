@@ -201,7 +201,7 @@ def _dsp_depthwise(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   del w, o
   height, width = shape.kernel_size
   even_width = _round_up(shape.output_shape[1], 2)
-  pairs = ((even_width - 1) * shape.stride[1] + width - 1) // 2 + 2
+  pairs = ((even_width - 1) * shape.stride[1] + width - 1) // 2 + 1
   scratch_bytes = (
       16 * height * pairs
       + 4 * even_width
@@ -228,5 +228,6 @@ def _dsp_fully_connected(shape: Geometry, a: int, w: int, o: int) -> Kernel:
 _Rule = Callable[[Geometry, int, int, int], Kernel | None]
 _RULES: Mapping[tuple[Target, specs.Op], _Rule] = {
     (Target.DSP, specs.Op.CONV_2D): _dsp_conv2d,
+    (Target.DSP, specs.Op.DEPTHWISE_CONV_2D): _dsp_depthwise,
     (Target.DSP, specs.Op.FULLY_CONNECTED): _dsp_fully_connected,
 }
