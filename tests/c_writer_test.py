@@ -222,7 +222,8 @@ def _run(command):
 def _kernels(tmp_path_factory):
   """Returns the object files of the kernels and of what reads files."""
   folder = tmp_path_factory.mktemp('kernels')
-  sources = [f'tflm_ext/kernels/{op}.c' for op in _OPS]
+  names = (*_OPS, 'weight_layouts')
+  sources = [f'tflm_ext/kernels/{name}.c' for name in names]
   sources += [
       f'tflm_ext/runners/{name}.c'
       for name in ('files', 'files_host', 'model_meter_host')

@@ -31,6 +31,7 @@ import numpy as np
 from tests import golden_cases
 from tfmpq import packing
 from tfmpq import specs
+from tfmpq import weight_layouts
 
 MAGIC = b'TFMPQGV1'
 HEADER_BYTES = 16
@@ -137,16 +138,24 @@ def cases(
   yield from special_cases(rng)
 
 
-def encode_case(case: golden_cases.Case) -> bytes:
-  """Returns the bytes of a case: fields, then buffers."""
+def encode_case(
+    case: golden_cases.Case, layout: int = weight_layouts.PLAIN
+) -> bytes:
+  """Returns the bytes of a case: fields, then buffers.
+
+  Args:
+    case: what to encode.
+    layout: of the weight, where its op has that layout.
+  """
   layer, (a_bits, w_bits, o_bits) = case.layer, case.bits
   is_add = layer.op is specs.Op.ADD
-  source = case.inputs[1] if is_add else case.weight
   second = b''
-  if source is not None:
-    if layer.op in (specs.Op.CONV_2D, specs.Op.FULLY_CONNECTED):
-      source = source.reshape(len(source), -1)  # One run per output channel.
-    second = packing.pack(source, w_bits).tobytes()
+  if is_add:
+    second = packing.pack(case.inputs[1], w_bits).tobytes()
+  elif case.weight is not None:
+    if not weight_layouts.layout_exists(layer.op, layout):
+      layout = weight_layouts.PLAIN
+    second = weight_layouts.pack(layer.op, case.weight, w_bits, layout, a_bits)
   per_channel = case.weight_zero_point == golden_cases.NOT_A_ZERO_POINT
   fields = (
       OPS.index(layer.op),
@@ -178,10 +187,16 @@ def encode_case(case: golden_cases.Case) -> bytes:
   )
 
 
-def encode(seed: int, per_combination: int, max_case_bytes: int) -> bytes:
-  """Returns the bytes of a file; arguments as for `cases`."""
+def encode(
+    seed: int,
+    per_combination: int,
+    max_case_bytes: int,
+    layout: int = weight_layouts.PLAIN,
+) -> bytes:
+  """Returns the bytes of a file; arguments as for `cases`, `encode_case`."""
   encoded = [
-      encode_case(case) for case in cases(seed, per_combination, max_case_bytes)
+      encode_case(case, layout)
+      for case in cases(seed, per_combination, max_case_bytes)
   ]
   numbers = np.array([seed, len(encoded)], '<i4').tobytes()
   return MAGIC + numbers + b''.join(encoded)
@@ -204,8 +219,11 @@ def main() -> None:
       '--cases_per_combination', type=int, default=CASES_PER_COMBINATION
   )
   parser.add_argument('--max_case_bytes', type=int, default=MAX_CASE_BYTES)
+  parser.add_argument('--layout', type=int, default=weight_layouts.PLAIN)
   args = parser.parse_args()
-  data = encode(args.seed, args.cases_per_combination, args.max_case_bytes)
+  data = encode(
+      args.seed, args.cases_per_combination, args.max_case_bytes, args.layout
+  )
   args.output.write_bytes(data)
   print(summary(data))
 

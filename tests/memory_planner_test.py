@@ -5,6 +5,7 @@ import random
 import pytest
 
 from tests import mobilenet_specs
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import specs
 from tfmpq.memory_planner import Buffer
@@ -118,11 +119,81 @@ def test_add_does_not_overwrite_the_network_output():
   assert memory.last_readers['b_out'] is None
 
 
-def test_other_ops_never_run_in_place():
+def test_other_portable_kernels_never_run_in_place():
   network = mobilenet_specs.mobilenet_v1(0.25, 32)
   policy = specs.QuantizationPolicy.uniform(network, 8, 8)
   buffers = memory_planner.activation_buffers(network, policy, in_place=True)
   assert all(b.in_place_of is None for b in buffers)
+
+
+def _dsp_buffers(network, policy, in_place=True):
+  buffers = memory_planner.activation_buffers(
+      network, policy, in_place, kernel_targets.Target.DSP
+  )
+  return {b.name: b for b in buffers}
+
+
+def test_depthwise_runs_in_place_where_its_kernel_can():
+  network = mobilenet_specs.mobilenet_v1(0.25, 32)
+  depthwise = {
+      layer.output: layer
+      for layer in network.layers
+      if layer.op is specs.Op.DEPTHWISE_CONV_2D
+  }
+  assert len(depthwise) == 13
+  policy = specs.QuantizationPolicy.uniform(network, 8, 8)
+  buffers = _dsp_buffers(network, policy)
+  for name, buffer in buffers.items():
+    expected = depthwise[name].inputs[0] if name in depthwise else None
+    assert buffer.in_place_of == expected
+  name, layer = next(iter(depthwise.items()))
+  narrower = policy.with_bits({layer.inputs[0]: 4})
+  assert _dsp_buffers(network, narrower)[name].in_place_of is None
+  apart = _dsp_buffers(network, policy, in_place=False)
+  assert all(b.in_place_of is None for b in apart.values())
+
+
+def test_scratch_memory_lives_while_its_layer_runs():
+  network = mobilenet_specs.mobilenet_v1(0.25, 32)
+  policy = specs.QuantizationPolicy.uniform(network, 8, 8)
+  buffers = _dsp_buffers(network, policy)
+  for time, layer in enumerate(network.layers, start=1):
+    scratch = buffers.get(memory_planner.scratch_name(layer.name))
+    weighted = layer.op in specs.WEIGHTED_OPS
+    assert (scratch is not None) == weighted
+    if weighted:
+      assert (scratch.first, scratch.last) == (time, time)
+  # A first convolution 3x3 of 3 channels: two pixels of 28 halfwords, and 28
+  # codes of one pixel.
+  first = memory_planner.scratch_name(network.layers[0].name)
+  assert buffers[first].size_bytes == 4 * 28 + 28
+
+
+def test_plans_reach_the_bound_with_scratch_memory():
+  rng = _seeded('scratch')
+  for network in (
+      mobilenet_specs.mobilenet_v1(0.25, 96),
+      mobilenet_specs.mobilenet_v2(0.35, 96),
+  ):
+    for _ in range(20):
+      policy = _random_policy(network, rng)
+      plan = memory_planner.arena_plan(
+          network, policy, kernel_targets.Target.DSP
+      )
+      buffers = list(_dsp_buffers(network, policy).values())
+      assert plan.size_bytes == memory_planner.liveness_bound(buffers)
+
+
+def test_an_activation_named_like_scratch_memory_is_refused():
+  builder = mobilenet_specs.SpecBuilder((4, 4, 8))
+  builder.conv('a', 8)
+  builder.conv('b', 8, signed=True, bits=8)
+  network = builder.build('named')
+  renamed = specs.NetworkSpec.from_json(
+      network.to_json().replace('a_out', 'scratch of b')
+  )
+  with pytest.raises(ValueError, match=r"\['scratch of b'\]"):
+    memory_planner.ActivationMemory(renamed)
 
 
 def test_liveness_counts_aligned_bytes_and_adds_in_place_once():

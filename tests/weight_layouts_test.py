@@ -26,7 +26,9 @@ def random_codes(shape: tuple[int, ...], bits: int) -> np.ndarray:
 def dsp_bytes(matrix: np.ndarray, bits: int, input_bits: int) -> bytes:
   """The byte table of tflm_ext/README.md, read byte by byte."""
   group = 16 if bits == input_bits == 2 else 4
-  padded = np.zeros([-(-n // m) * m for n, m in zip(matrix.shape, (4, group), strict=True)])
+  padded = np.zeros(
+      [-(-n // m) * m for n, m in zip(matrix.shape, (4, group), strict=True)]
+  )
   padded[: matrix.shape[0], : matrix.shape[1]] = matrix
   padded = padded.astype(np.int64) & 255
   result = []

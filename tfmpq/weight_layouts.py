@@ -53,7 +53,9 @@ def packed_bytes(
   """Returns the bytes that `pack` gives for a weight of that shape."""
   rows, columns = _matrix_shape(op, shape)
   blocks = _layout(op, layout).block(bits, input_bits)
-  padded = math.prod(_round_up(n, b) for n, b in zip((rows, columns), blocks, strict=True))
+  padded = math.prod(
+      _round_up(n, b) for n, b in zip((rows, columns), blocks, strict=True)
+  )
   if blocks == (1, 1):
     return rows * packing.packed_bytes(columns, bits)
   return padded * bits // 8
@@ -82,7 +84,9 @@ def pack(
   if rule.places is None:
     return plain.tobytes()
   places = rule.places(matrix.shape, bits, input_bits)
-  missing = [(0, p - n) for p, n in zip(places.places.shape, matrix.shape, strict=True)]
+  missing = [
+      (0, p - n) for p, n in zip(places.places.shape, matrix.shape, strict=True)
+  ]
   padded = np.pad(matrix, missing).astype(np.uint8) ^ places.flips
   ordered = np.empty(padded.size, np.uint8)
   ordered[places.places] = padded & (2**bits - 1)

@@ -92,7 +92,8 @@ def kernel_test(
         size = "small",
         cores = CORES,
         copts = [],
-        tags = []):
+        tags = [],
+        on_host = True):
     """Tests of one C program on the host, sanitized, and on every core.
 
     Args:
@@ -105,7 +106,29 @@ def kernel_test(
       cores: on which to run it.
       copts: besides the house flags.
       tags: of each test.
+      on_host: False: on the cores only, for code that builds for nothing else.
     """
+    if on_host:
+        _host_tests(name, srcs, deps, data, args, size, copts, tags)
+    c_firmware(
+        name = name + "_firmware",
+        testonly = True,
+        srcs = srcs,
+        copts = copts,
+        deps = deps,
+    )
+    mcu_tests(
+        name = name + "_mcu",
+        size = size,
+        args = args,
+        binary = ":" + name + "_firmware",
+        cores = cores,
+        data = data,
+        tags = tags,
+    )
+
+def _host_tests(name, srcs, deps, data, args, size, copts, tags):
+    """The tests of kernel_test that run on this machine; its arguments."""
     native.cc_test(
         name = name,
         size = size,
@@ -129,22 +152,6 @@ def kernel_test(
         size = size,
         args = args,
         binary = ":" + name + "_sanitized_program",
-        data = data,
-        tags = tags,
-    )
-    c_firmware(
-        name = name + "_firmware",
-        testonly = True,
-        srcs = srcs,
-        copts = copts,
-        deps = deps,
-    )
-    mcu_tests(
-        name = name + "_mcu",
-        size = size,
-        args = args,
-        binary = ":" + name + "_firmware",
-        cores = cores,
         data = data,
         tags = tags,
     )

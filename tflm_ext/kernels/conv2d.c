@@ -2,6 +2,7 @@
 
 #include "tflm_ext/kernels/codes.h"
 #include "tflm_ext/kernels/rescale.h"
+#include "tflm_ext/kernels/weight_layouts.h"
 
 /* The window of one output pixel: where its first tap lies in the input,
  * outside of it if negative. */
@@ -61,6 +62,28 @@ TFMPQ_INLINE int32_t window_dot(const Window* window, const uint8_t* run,
   return sum;
 }
 
+/* The same for weights in any layout. */
+static int32_t window_dot_any_layout(const Window* window,
+                                     const tfmpq_weights* weights,
+                                     uint32_t channel) {
+  const tfmpq_conv_params* params = window->params;
+  const uint32_t num_channels = params->input_channels;
+  uint32_t first = 0;
+  int32_t sum = 0;
+  for (int32_t i = 0; i < params->kernel_height; ++i) {
+    for (int32_t j = 0; j < params->kernel_width; ++j) {
+      const uint8_t* pixel = pixel_at(window, i, j, weights->a_bits);
+      sum +=
+          pixel != NULL
+              ? tfmpq_weights_dot(weights, channel, first, pixel, num_channels)
+              : params->input_zero_point *
+                    tfmpq_weights_sum(weights, channel, first, num_channels);
+      first += num_channels;
+    }
+  }
+  return sum;
+}
+
 TFMPQ_INLINE void conv2d(const tfmpq_conv_params* params, const uint8_t* input,
                          const uint8_t* weight, const tfmpq_channel* channels,
                          const int8_t* weight_zero_points, uint8_t* output,
@@ -68,6 +91,8 @@ TFMPQ_INLINE void conv2d(const tfmpq_conv_params* params, const uint8_t* input,
   const uint32_t taps = (uint32_t)params->kernel_height * params->kernel_width;
   const uint32_t run_bytes =
       tfmpq_run_bytes(taps * params->input_channels, w_bits);
+  const tfmpq_weights weights = {weight, taps * params->input_channels,
+                                 params->layout, a_bits, w_bits};
   const tfmpq_rescale rescale = tfmpq_make_rescale(
       params->output_zero_point, params->shift, params->pre_shift);
   tfmpq_writer writer = {output, 0, 0};
@@ -83,9 +108,11 @@ TFMPQ_INLINE void conv2d(const tfmpq_conv_params* params, const uint8_t* input,
         const int32_t zero_point = weight_zero_points != NULL
                                        ? weight_zero_points[c]
                                        : params->weight_zero_point;
-        const int32_t accumulator = channels[c].bias +
-                                    window_dot(&window, run, a_bits, w_bits) -
-                                    zero_point * sum;
+        const int32_t dot =
+            params->layout == TFMPQ_LAYOUT_PLAIN
+                ? window_dot(&window, run, a_bits, w_bits)
+                : window_dot_any_layout(&window, &weights, (uint32_t)c);
+        const int32_t accumulator = channels[c].bias + dot - zero_point * sum;
         tfmpq_put(&writer,
                   tfmpq_requantize(accumulator, channels[c].multiplier,
                                    &rescale, o_bits),

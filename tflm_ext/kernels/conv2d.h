@@ -3,11 +3,12 @@
  *   void tfmpq_conv2d_a<A>_w<W>_o<O>(params, input, weight, channels,
  *                                    weight_zero_points, output, scratch)
  *
- *   params   geometry, zero points and shifts. layout: TFMPQ_LAYOUT_PLAIN.
+ *   params   geometry, zero points and shifts. layout: any; only with
+ *            TFMPQ_LAYOUT_PLAIN is it not slow.
  *   input    [input_height, input_width, input_channels], A bits, packed per
  *            pixel. Taps outside the image count as input_zero_point.
  *   weight   [output_channels, kernel_height, kernel_width, input_channels],
- *            W bits, packed per output channel.
+ *            W bits, packed per output channel, or as params->layout says.
  *   channels [output_channels], 4-byte aligned: bias with the input zero point
  *            folded in, and multiplier.
  *   weight_zero_points  [output_channels], or NULL where all channels have

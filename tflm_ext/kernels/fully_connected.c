@@ -2,6 +2,7 @@
 
 #include "tflm_ext/kernels/codes.h"
 #include "tflm_ext/kernels/rescale.h"
+#include "tflm_ext/kernels/weight_layouts.h"
 
 TFMPQ_INLINE void fully_connected(const tfmpq_conv_params* params,
                                   const uint8_t* input, const uint8_t* weight,
@@ -11,6 +12,8 @@ TFMPQ_INLINE void fully_connected(const tfmpq_conv_params* params,
                                   int o_bits) {
   const uint32_t num_inputs = params->input_channels;
   const uint32_t run_bytes = tfmpq_run_bytes(num_inputs, w_bits);
+  const tfmpq_weights weights = {weight, num_inputs, params->layout, a_bits,
+                                 w_bits};
   const tfmpq_rescale rescale = tfmpq_make_rescale(
       params->output_zero_point, params->shift, params->pre_shift);
   /* Weights of 8 bits have zero point 0. */
@@ -20,10 +23,11 @@ TFMPQ_INLINE void fully_connected(const tfmpq_conv_params* params,
     const int32_t zero_point = weight_zero_points != NULL
                                    ? weight_zero_points[c]
                                    : params->weight_zero_point;
-    const int32_t accumulator =
-        channels[c].bias +
-        tfmpq_dot(input, weight, 0, num_inputs, a_bits, w_bits) -
-        zero_point * sum;
+    const int32_t dot =
+        params->layout == TFMPQ_LAYOUT_PLAIN
+            ? tfmpq_dot(input, weight, 0, num_inputs, a_bits, w_bits)
+            : tfmpq_weights_dot(&weights, (uint32_t)c, 0, input, num_inputs);
+    const int32_t accumulator = channels[c].bias + dot - zero_point * sum;
     tfmpq_put(
         &writer,
         tfmpq_requantize(accumulator, channels[c].multiplier, &rescale, o_bits),

@@ -3,48 +3,17 @@
  * usage: kernels_test FILE
  *
  * A case runs several times, with its buffers at other addresses: aligned, odd,
- * ending where their memory ends (which the address sanitizer watches), and for
- * an add also in place. */
+ * ending where their memory ends (which the address sanitizer watches), and in
+ * place where the kernel may run so. Which kernels these are,
+ * kernels_test_target says. */
 #include <stdio.h>
 #include <string.h>
 
-#include "tflm_ext/kernels/add.h"
-#include "tflm_ext/kernels/average_pool.h"
-#include "tflm_ext/kernels/conv2d.h"
-#include "tflm_ext/kernels/depthwise_conv2d.h"
-#include "tflm_ext/kernels/fully_connected.h"
 #include "tflm_ext/kernels/kernels_test_case.h"
-#include "tflm_ext/kernels/max_pool.h"
+#include "tflm_ext/kernels/kernels_test_target.h"
 #include "tflm_ext/runners/memory_sections.h"
 
 enum { kGuardBytes = 16, kGuard = 0xa5, kUnwritten = 0x5a, kMaxFailures = 10 };
-
-typedef void (*ConvKernel)(const tfmpq_conv_params*, const void*, const void*,
-                           const tfmpq_channel*, const int8_t*, void*, void*);
-typedef void (*AddKernel)(const tfmpq_add_params*, const void*, const void*,
-                          void*);
-typedef void (*AveragePoolKernel)(const tfmpq_pool_params*, const void*,
-                                  const int32_t*, void*);
-typedef void (*MaxPoolKernel)(const tfmpq_pool_params*, const void*, void*);
-
-#define CONV2D(a, w, o) tfmpq_conv2d_a##a##_w##w##_o##o,
-#define DEPTHWISE(a, w, o) tfmpq_depthwise_conv2d_a##a##_w##w##_o##o,
-#define FULLY_CONNECTED(a, w, o) tfmpq_fully_connected_a##a##_w##w##_o##o,
-#define ADD(a, b, o) tfmpq_add_a##a##_a##b##_o##o,
-#define AVERAGE_POOL(a, o) tfmpq_average_pool_a##a##_o##o,
-#define MAX_POOL(a) tfmpq_max_pool_a##a,
-
-/* Indexed by op, input width, weight width, output width. */
-static const ConvKernel kConvKernels[3][27] = {
-    {TFMPQ_FOR_EACH_TRIPLE(CONV2D)},
-    {TFMPQ_FOR_EACH_TRIPLE(DEPTHWISE)},
-    {TFMPQ_FOR_EACH_TRIPLE(FULLY_CONNECTED)},
-};
-static const AddKernel kAddKernels[27] = {TFMPQ_FOR_EACH_TRIPLE(ADD)};
-static const AveragePoolKernel kAveragePoolKernels[9] = {
-    TFMPQ_FOR_EACH_PAIR(AVERAGE_POOL)};
-static const MaxPoolKernel kMaxPoolKernels[3] = {
-    TFMPQ_FOR_EACH_WIDTH(MAX_POOL)};
 
 /* Where a run's buffers lie. */
 typedef struct {
@@ -60,11 +29,23 @@ typedef enum { kAligned, kOdd, kAtTheEnd, kNumPlacements } Placement;
 static const char* const kPlacementNames[kNumPlacements] = {
     "aligned", "at odd addresses", "at the end of memory"};
 
-enum { kRunBytes = kGoldenBufferBytes + 2 * kGuardBytes };
+enum {
+  kRunBytes = kGoldenBufferBytes + 2 * kGuardBytes,
+  kScratchBytes = 32 * 1024
+};
 TFMPQ_ARENA static uint8_t input_memory[kRunBytes];
 TFMPQ_ARENA static uint8_t second_memory[kRunBytes];
 TFMPQ_ARENA static uint8_t parameters_memory[kRunBytes];
 TFMPQ_ARENA static uint8_t output_memory[kRunBytes];
+TFMPQ_ARENA static uint8_t scratch_memory[kScratchBytes + kGuardBytes];
+
+/* Returns 1 if kGuardBytes bytes are as they were before the run. */
+static int is_guard(const uint8_t* bytes) {
+  for (int i = 0; i < kGuardBytes; ++i) {
+    if (bytes[i] != kGuard) return 0;
+  }
+  return 1;
+}
 
 /* Returns the number of a width in the lists of widths.h. */
 static int width_index(int32_t bits) { return bits / 4; }
@@ -74,8 +55,8 @@ static int triple_index(const GoldenFields* fields) {
          width_index(fields->o_bits);
 }
 
-static void run_conv(const GoldenFields* fields, const Operands* operands) {
-  const tfmpq_conv_params params = {
+static tfmpq_conv_params conv_params(const GoldenFields* fields) {
+  tfmpq_conv_params params = {
       .input_height = (uint16_t)fields->input_height,
       .input_width = (uint16_t)fields->input_width,
       .input_channels = (uint16_t)fields->input_channels,
@@ -91,19 +72,33 @@ static void run_conv(const GoldenFields* fields, const Operands* operands) {
       .input_zero_point = (int8_t)fields->input_zero_point,
       .output_zero_point = (int8_t)fields->output_zero_point,
       .weight_zero_point = (int8_t)fields->second_zero_point,
-      .layout = TFMPQ_LAYOUT_PLAIN,
       .shift = (uint8_t)fields->shift,
       .pre_shift = (uint8_t)fields->pre_shift,
   };
+  params.layout = (uint8_t)tested_layout(fields->op, &params, fields->a_bits,
+                                         fields->w_bits);
+  return params;
+}
+
+/* Returns NULL, or what is wrong with the use of scratch memory. */
+static const char* run_conv(const GoldenFields* fields,
+                            const Operands* operands) {
+  const tfmpq_conv_params params = conv_params(fields);
+  const size_t scratch_bytes = tested_scratch_bytes(
+      fields->op, &params, fields->a_bits, fields->w_bits, fields->o_bits);
+  if (scratch_bytes > kScratchBytes) return "needs more scratch than there is";
+  memset(scratch_memory, kGuard, scratch_bytes + kGuardBytes);
   const void* channels = operands->parameters;
   const void* zero_points =
       fields->per_channel_zero_points
           ? operands->parameters +
                 (size_t)fields->output_channels * sizeof(tfmpq_channel)
           : NULL;
-  kConvKernels[fields->op][triple_index(fields)](
+  tested_kernels.conv[fields->op][triple_index(fields)](
       &params, operands->input, operands->second, channels, zero_points,
-      operands->output, NULL);
+      operands->output, scratch_bytes == 0 ? NULL : scratch_memory);
+  if (is_guard(scratch_memory + scratch_bytes)) return NULL;
+  return "wrote after its scratch memory";
 }
 
 static void run_add(const GoldenFields* fields, const Operands* operands) {
@@ -119,8 +114,8 @@ static void run_add(const GoldenFields* fields, const Operands* operands) {
       .output_zero_point = (int8_t)fields->output_zero_point,
       .shift = (uint8_t)fields->shift,
   };
-  kAddKernels[triple_index(fields)](&params, operands->input, operands->second,
-                                    operands->output);
+  tested_kernels.add[triple_index(fields)](&params, operands->input,
+                                           operands->second, operands->output);
 }
 
 static void run_pool(const GoldenFields* fields, const Operands* operands) {
@@ -145,10 +140,10 @@ static void run_pool(const GoldenFields* fields, const Operands* operands) {
   };
   const int a = width_index(fields->a_bits);
   if (fields->op == kMaxPool) {
-    kMaxPoolKernels[a](&params, operands->input, operands->output);
+    tested_kernels.max_pool[a](&params, operands->input, operands->output);
   } else {
     const void* multipliers = operands->parameters;
-    kAveragePoolKernels[a * 3 + width_index(fields->o_bits)](
+    tested_kernels.average_pool[a * 3 + width_index(fields->o_bits)](
         &params, operands->input, multipliers, operands->output);
   }
 }
@@ -166,14 +161,6 @@ static int is_unchanged(const uint8_t* copy, Bytes bytes) {
   return memcmp(copy, bytes.data, bytes.num_bytes) == 0;
 }
 
-/* Returns 1 if kGuardBytes bytes are as they were before the run. */
-static int is_guard(const uint8_t* bytes) {
-  for (int i = 0; i < kGuardBytes; ++i) {
-    if (bytes[i] != kGuard) return 0;
-  }
-  return 1;
-}
-
 /* Returns NULL, or what is wrong with an output. */
 static const char* compare(Bytes expected, const uint8_t* output) {
   for (size_t i = 0; i < expected.num_bytes; ++i) {
@@ -185,6 +172,25 @@ static const char* compare(Bytes expected, const uint8_t* output) {
   return NULL;
 }
 
+/* Returns the address at which a weight or second input is tested if not at an
+ * aligned one. */
+static size_t odd_offset_of_second(const GoldenFields* fields) {
+  if (fields->op >= kAdd) return 1;
+  const tfmpq_conv_params params = conv_params(fields);
+  return params.layout == TFMPQ_LAYOUT_PLAIN ? 1 : 4;
+}
+
+/* Runs the kernel of a case. Returns NULL, or what is wrong with it. */
+static const char* run(const GoldenFields* fields, const Operands* operands) {
+  if (fields->op < kAdd) return run_conv(fields, operands);
+  if (fields->op == kAdd) {
+    run_add(fields, operands);
+  } else {
+    run_pool(fields, operands);
+  }
+  return NULL;
+}
+
 /* Runs a case once. Returns NULL, or what is wrong with it. */
 static const char* run_once(const GoldenCase* golden_case,
                             Placement placement) {
@@ -192,19 +198,15 @@ static const char* run_once(const GoldenCase* golden_case,
   const Bytes expected = golden_case->output;
   const Operands operands = {
       place(golden_case->input, input_memory, placement, 3),
-      place(golden_case->second, second_memory, placement, 1),
+      place(golden_case->second, second_memory, placement,
+            odd_offset_of_second(fields)),
       place(golden_case->parameters, parameters_memory, placement, 4),
       output_memory + kGuardBytes + (placement == kOdd ? 1 : 0),
   };
   memset(output_memory, kGuard, kRunBytes);
   memset(operands.output, kUnwritten, expected.num_bytes);
-  if (fields->op == kAdd) {
-    run_add(fields, &operands);
-  } else if (fields->op == kAveragePool || fields->op == kMaxPool) {
-    run_pool(fields, &operands);
-  } else {
-    run_conv(fields, &operands);
-  }
+  const char* problem = run(fields, &operands);
+  if (problem != NULL) return problem;
   if (!is_unchanged(operands.input, golden_case->input) ||
       !is_unchanged(operands.second, golden_case->second) ||
       !is_unchanged(operands.parameters, golden_case->parameters)) {
@@ -219,25 +221,27 @@ static const char* run_once(const GoldenCase* golden_case,
   return compare(expected, operands.output);
 }
 
-/* Runs an add that writes over one of its inputs, if it may. Returns NULL, or
+/* Runs a kernel that writes over one of its inputs, if it may. Returns NULL, or
  * what is wrong with it. */
 static const char* run_in_place(const GoldenCase* golden_case,
                                 int over_second) {
+  const GoldenFields* fields = &golden_case->fields;
   const Bytes source = over_second ? golden_case->second : golden_case->input;
   const Bytes expected = golden_case->output;
   if (source.num_bytes < expected.num_bytes) return NULL;
   Operands operands = {
       place(golden_case->input, input_memory, kOdd, 3),
-      place(golden_case->second, second_memory, kOdd, 1),
+      place(golden_case->second, second_memory, kOdd,
+            odd_offset_of_second(fields)),
       place(golden_case->parameters, parameters_memory, kAligned, 0),
       NULL,
   };
   operands.output = over_second ? operands.second : operands.input;
-  run_add(&golden_case->fields, &operands);
-  const size_t num_bytes = expected.num_bytes;
-  if (memcmp(operands.output + num_bytes, source.data + num_bytes,
-             source.num_bytes - num_bytes) != 0) {
-    return "wrote after the output";
+  memset(operands.output + source.num_bytes, kGuard, kGuardBytes);
+  const char* problem = run(fields, &operands);
+  if (problem != NULL) return problem;
+  if (!is_guard(operands.output + source.num_bytes)) {
+    return "wrote after the input";
   }
   return compare(expected, operands.output);
 }
@@ -255,6 +259,14 @@ static void print_failure(const GoldenFields* fields, int32_t number,
          (long)fields->kernel_width, placement, problem);
 }
 
+/* Returns of how many inputs the output may take the place. */
+static int num_places_to_write_over(const GoldenFields* fields) {
+  if (fields->op == kAdd) return 2;
+  if (fields->op > kAdd) return 0;
+  const tfmpq_conv_params params = conv_params(fields);
+  return tested_in_place(fields->op, &params, fields->a_bits, fields->o_bits);
+}
+
 /* Runs a case in every placement. Returns the number of failures. */
 static int run_case(const GoldenCase* golden_case, int32_t number) {
   int failures = 0;
@@ -265,8 +277,8 @@ static int run_case(const GoldenCase* golden_case, int32_t number) {
                   problem);
     ++failures;
   }
-  if (golden_case->fields.op != kAdd) return failures;
-  for (int over_second = 0; over_second < 2; ++over_second) {
+  const int num_places = num_places_to_write_over(&golden_case->fields);
+  for (int over_second = 0; over_second < num_places; ++over_second) {
     const char* problem = run_in_place(golden_case, over_second);
     if (problem == NULL) continue;
     print_failure(&golden_case->fields, number,
@@ -292,7 +304,7 @@ int main(int argc, char** argv) {
     failures += run_case(&golden_case, i);
   }
   tfmpq_file_close(&file);
-  printf("%ld cases of seed %ld: %d failures\n", (long)num_cases, (long)seed,
-         failures);
+  printf("%s: %ld cases of seed %ld: %d failures\n", tested_kernels.name,
+         (long)num_cases, (long)seed, failures);
   return failures != 0;
 }

@@ -1,0 +1,94 @@
+#include "tflm_ext/kernels/kernels_test_target.h"
+
+#include "tflm_ext/kernels/add.h"
+#include "tflm_ext/kernels/average_pool.h"
+#include "tflm_ext/kernels/kernels_test_case.h"
+#include "tflm_ext/kernels/max_pool.h"
+
+#if defined(TFMPQ_TEST_DSP)
+
+#include "tflm_ext/kernels/conv2d_dsp.h"
+#include "tflm_ext/kernels/depthwise_conv2d_dsp.h"
+#include "tflm_ext/kernels/fully_connected_dsp.h"
+#define TARGET_NAME "dsp"
+#define OF_TARGET(name) name##__dsp
+#define HAS_TARGET
+
+#else
+
+#include "tflm_ext/kernels/conv2d.h"
+#include "tflm_ext/kernels/depthwise_conv2d.h"
+#include "tflm_ext/kernels/fully_connected.h"
+#define TARGET_NAME "portable"
+#define OF_TARGET(name) name
+#ifndef TFMPQ_TEST_LAYOUT
+#define TFMPQ_TEST_LAYOUT TFMPQ_LAYOUT_PLAIN
+#endif
+
+#endif
+
+#define CONV2D(a, w, o) OF_TARGET(tfmpq_conv2d_a##a##_w##w##_o##o),
+#define DEPTHWISE(a, w, o) OF_TARGET(tfmpq_depthwise_conv2d_a##a##_w##w##_o##o),
+#define FULLY_CONNECTED(a, w, o) \
+  OF_TARGET(tfmpq_fully_connected_a##a##_w##w##_o##o),
+#define ADD(a, b, o) tfmpq_add_a##a##_a##b##_o##o,
+#define AVERAGE_POOL(a, o) tfmpq_average_pool_a##a##_o##o,
+#define MAX_POOL(a) tfmpq_max_pool_a##a,
+
+const TestedKernels tested_kernels = {
+    TARGET_NAME,
+    {
+        {TFMPQ_FOR_EACH_TRIPLE(CONV2D)},
+        {TFMPQ_FOR_EACH_TRIPLE(DEPTHWISE)},
+        {TFMPQ_FOR_EACH_TRIPLE(FULLY_CONNECTED)},
+    },
+    {TFMPQ_FOR_EACH_TRIPLE(ADD)},
+    {TFMPQ_FOR_EACH_PAIR(AVERAGE_POOL)},
+    {TFMPQ_FOR_EACH_WIDTH(MAX_POOL)},
+};
+
+int tested_layout(int32_t op, const tfmpq_conv_params* params, int a_bits,
+                  int w_bits) {
+#ifdef HAS_TARGET
+  if (op == kConv2D) {
+    return OF_TARGET(tfmpq_conv2d_layout)(params, a_bits, w_bits);
+  }
+  if (op == kDepthwiseConv2D) {
+    return OF_TARGET(tfmpq_depthwise_conv2d_layout)(params, a_bits, w_bits);
+  }
+  return OF_TARGET(tfmpq_fully_connected_layout)(params, a_bits, w_bits);
+#else
+  (void)params;
+  (void)a_bits;
+  (void)w_bits;
+  return op == kDepthwiseConv2D ? TFMPQ_LAYOUT_PLAIN : TFMPQ_TEST_LAYOUT;
+#endif
+}
+
+size_t tested_scratch_bytes(int32_t op, const tfmpq_conv_params* params,
+                            int a_bits, int w_bits, int o_bits) {
+  if (op == kConv2D) {
+    return OF_TARGET(tfmpq_conv2d_scratch_bytes)(params, a_bits, w_bits,
+                                                 o_bits);
+  }
+  if (op == kDepthwiseConv2D) {
+    return OF_TARGET(tfmpq_depthwise_conv2d_scratch_bytes)(params, a_bits,
+                                                           w_bits, o_bits);
+  }
+  return OF_TARGET(tfmpq_fully_connected_scratch_bytes)(params, a_bits, w_bits,
+                                                        o_bits);
+}
+
+int tested_in_place(int32_t op, const tfmpq_conv_params* params, int a_bits,
+                    int o_bits) {
+#ifdef HAS_TARGET
+  if (op != kDepthwiseConv2D) return 0;
+  return OF_TARGET(tfmpq_depthwise_conv2d_in_place)(params, a_bits, o_bits);
+#else
+  (void)op;
+  (void)params;
+  (void)a_bits;
+  (void)o_bits;
+  return 0;
+#endif
+}
