@@ -41,7 +41,8 @@ _LAYERS = (
     tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
     """command_line deploy deployment evaluate experiment experiment_flags export
-    exporting finetune pretrain pretraining progress reporting search stages""",
+    exporting finetune pretrain pretraining progress reporting search stages
+    training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4
