@@ -1,10 +1,11 @@
 """A search problem that is evaluated in microseconds.
 
-The network has the shape of the default one (14 layers with weights, 27
-decisions). The evaluator is a formula with the traits of the real reward:
-sensitivities that spread over orders of magnitude, noise that adds up over
-layers with interactions between neighbours, a loss that saturates at chance,
-and a deterministic error of the size that 2,000 images leave.
+`problem` has the shape of the default network (14 layers with weights, 28
+decisions), `larger_problem` that of MobileNetV1 (28 layers, 56 decisions). The
+evaluator is a formula with the traits of the real reward: sensitivities that
+spread over orders of magnitude, noise that adds up over layers with
+interactions between neighbours, a loss that saturates at chance, and a
+deterministic error of the size that 2,000 images leave.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ from tfmpq.specs import TensorSpec
 
 BUDGET = MemoryBudget(ram_bytes=12_000, flash_bytes=32_000)
 _BLOCKS = ((48, 1), (64, 1), (96, 2), (96, 1), (128, 1), (128, 1))
+_LARGER_BUDGET = MemoryBudget(ram_bytes=25_000, flash_bytes=110_000)
+_LARGER_BLOCKS = (
+    ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2))
+    + ((128, 1),) * 5
+    + ((256, 2), (256, 1))
+)
 _CHANCE_LOSS = math.log(10)
 _FLOAT_LOSS = 0.24
 # Growth of a tensor's noise from 8 to 4 and to 2 bits: a factor of about 4
@@ -214,6 +221,12 @@ def problem(
       evaluate=SyntheticEvaluator(network, seed, error, scale),
       **fields,
   )
+
+
+def larger_problem(seed: int = 0) -> SearchProblem:
+  """Returns a problem on a MobileNetV1 of width 0.25 for 64x64 images."""
+  network = default_network(_LARGER_BLOCKS, size=64)
+  return problem(seed, _LARGER_BUDGET, scale=0.003, network=network)
 
 
 def best_by_enumeration(problem: SearchProblem) -> float:

@@ -117,7 +117,11 @@ class SearchConfig:
 class FinetuneConfig:
   """Quantization-aware training under the policy."""
 
-  finetune_epochs: int = _field(3, 'Passes over the training split.')
+  finetune_epochs: int = _field(6, 'Passes over the training split.')
+  four_bit_epochs: int = _field(
+      1,
+      'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',
+  )
   batch_size: int = _field(128, 'Images per training step.')
   learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')
   distillation: float = _field(

@@ -12,7 +12,7 @@ from tfmpq import backends
 from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import evaluators
-from tfmpq import float_network
+from tfmpq import float_network as float_network_lib
 from tfmpq import float_ops
 from tfmpq import keras_graph
 from tfmpq import kernel_targets
@@ -80,24 +80,32 @@ class Experiment:
     return self.config.search.weight_zero_points == 'per_channel'
 
   @functools.cached_property
-  def float_network(self) -> float_network.FloatNetwork:
+  def float_network(self) -> float_network_lib.FloatNetwork:
     """The float network that the stage 'float' has left."""
-    return float_network.load(self.require(run_dir.FLOAT_NETWORK, 'float'))
+    return float_network_lib.load(self.require(run_dir.FLOAT_NETWORK, 'float'))
 
   @functools.cached_property
   def evaluator(self) -> evaluators.PostTrainingEvaluator:
     """Scores policies on the reward images."""
+    return self.make_evaluator(
+        self.float_network, self.folder / run_dir.CALIBRATION
+    )
+
+  def make_evaluator(
+      self, network: float_network_lib.FloatNetwork, cache_dir: pathlib.Path
+  ) -> evaluators.PostTrainingEvaluator:
+    """Returns an evaluator of other weights on the same images."""
     data = self.config.data
     reward = self.data.reward.take(data.num_reward_images)
     calibration = self.data.train.take(data.num_calibration_images)
     logging.info('rounding the weights at every width')
     return evaluators.PostTrainingEvaluator(
-        self.float_network,
+        network,
         calibration.images,
         reward.images,
         reward.labels,
         per_channel_zero_points=self.per_channel_zero_points,
-        cache_dir=self.folder / run_dir.CALIBRATION,
+        cache_dir=cache_dir,
     )
 
   @functools.cached_property

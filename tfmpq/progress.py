@@ -22,7 +22,7 @@ class SearchProgressBar:
       self, searcher_name: str, num_episodes: int, log_dir: pathlib.Path
   ):
     self.episodes_per_minute = 0.0
-    self._num_timed, self._start = 0, None
+    self._num_timed, self._start = 0, time.monotonic()
     self._bar = tqdm.tqdm(
         total=num_episodes, desc=f'search ({searcher_name})', unit='episode'
     )
@@ -67,9 +67,13 @@ class SearchProgressBar:
 class FinetuneProgressBar:
   """One line: loss, and the reward split's accuracy after each epoch."""
 
-  def __init__(self, log_dir: pathlib.Path):
-    self._bar = tqdm.tqdm(desc='fine-tune', unit='step', mininterval=0.5)
-    self._writer = tf.summary.create_file_writer(str(log_dir / 'finetune'))
+  def __init__(self, phase: str, log_dir: pathlib.Path):
+    self._bar = tqdm.tqdm(
+        desc=f'fine-tune ({phase})', unit='step', mininterval=0.5
+    )
+    self._writer = tf.summary.create_file_writer(
+        str(log_dir / f'finetune_{phase}')
+    )
     self._num_epochs = 0
 
   def __enter__(self):

@@ -84,7 +84,7 @@ class ReportInputs:
     policy: the policy found.
     search: outcome of the search.
     episodes_per_minute: evaluations per minute of search time.
-    finetune: one entry per epoch, as `finetuning.EpochRecord`.
+    finetune: one entry per epoch: phase, and `finetuning.EpochRecord`.
     accuracy: name -> Evaluation on the test split; 'float', 'uniform_int8',
       'policy_before_finetune', 'integer'.
     flash_by_tensor: (layer, kind, bytes) of everything that is written as C,

@@ -220,7 +220,7 @@ def _search(report) -> str:
 def _finetune(report) -> str:
   rows = [
       (
-          str(record['epoch']),
+          html.escape(f'{record["phase"]}, {record["epoch"]}'),
           f'{record["loss"]:.4f}',
           f'{record["cross_entropy"]:.4f}',
           f'{record["accuracy"]:.2%}',
@@ -228,7 +228,7 @@ def _finetune(report) -> str:
       for record in report['finetune']
   ]
   return '<h2>Fine-tuning</h2>' + _table(
-      ('epoch', 'loss', 'cross-entropy, reward split', 'accuracy'), rows
+      ('phase, epoch', 'loss', 'cross-entropy, reward split', 'accuracy'), rows
   )
 
 

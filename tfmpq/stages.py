@@ -15,7 +15,6 @@ from tfmpq import deployment
 from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import exporting
-from tfmpq import finetuning
 from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import float_training
@@ -26,11 +25,11 @@ from tfmpq import lowering
 from tfmpq import models
 from tfmpq import pretraining
 from tfmpq import progress
-from tfmpq import qat
 from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
 from tfmpq import specs
+from tfmpq import training_phases
 from tfmpq import user_paths
 from tfmpq.searchers import registry
 from tfmpq.searchers import searcher as searcher_lib
@@ -106,32 +105,9 @@ def finetune(experiment: Experiment) -> None:
       experiment.evaluator.calibrated(eight_bits),
       run_dir.QUANTIZED_NETWORK_INT8,
   )
-  config = experiment.config
-  student = qat.build_model(experiment.float_network, start)
-  finetuner = finetuning.Finetuner(
-      student,
-      experiment.float_logits,
-      experiment.data.train,
-      experiment.data.reward,
-      finetuning.FinetuneSettings(
-          epochs=config.finetune.finetune_epochs,
-          batch_size=config.finetune.batch_size,
-          learning_rate=config.finetune.learning_rate,
-          distillation=config.finetune.distillation,
-          seed=config.search.seed,
-      ),
-      experiment.folder / run_dir.FINETUNE_STATE,
-  )
-  with progress.FinetuneProgressBar(
-      experiment.folder / run_dir.TENSORBOARD
-  ) as bar:
-    history = finetuner.run(bar.on_step)
-  experiment.write_json(
-      run_dir.FINETUNE, [dataclasses.asdict(record) for record in history]
-  )
-  _save_integer(
-      experiment, qat.calibrated(student, start), run_dir.QUANTIZED_NETWORK
-  )
+  trained, records = training_phases.train(experiment)
+  experiment.write_json(run_dir.FINETUNE, records)
+  _save_integer(experiment, trained, run_dir.QUANTIZED_NETWORK)
 
 
 def export(experiment: Experiment) -> None:

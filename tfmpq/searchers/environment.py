@@ -58,6 +58,11 @@ class BitWidthEnvironment:
         problem.network, self.tensors
     )
     self._static.setflags(write=False)
+    widths = problem.bit_widths
+    self._extremes = tuple(
+        problem.footprint(problem.policy({}, bits))
+        for bits in (widths[0], widths[-1])
+    )
     self.reset()
 
   @property
@@ -91,7 +96,7 @@ class BitWidthEnvironment:
     self._decided: dict[str, int] = {}
     self._previous_action = 1.0
     self._completion = self._smallest if goal is None else goal
-    self._look_ahead()
+    self._options: dict[int, QuantizationPolicy | None] = {}
 
   def step(self, action: float) -> Decision:
     """Decides the next tensor.
@@ -108,17 +113,17 @@ class BitWidthEnvironment:
       raise ValueError('the episode is over; call reset')
     widths = self.problem.bit_widths
     wanted = width_index(action, len(widths))
-    index = max((i for i in self._options if i <= wanted), default=None)
-    if index is None:
-      index = min(self._options)
+    index = self._nearest_option(wanted)
     corrected = index != wanted
     if corrected:
       action = width_action(index, len(widths))
-    self._completion = self._options[index]
+    completion = self._option(index)
+    assert completion is not None
+    self._completion = completion
     tensor = self.tensors[len(self._decided)]
     self._decided[tensor.name] = widths[index]
     self._previous_action = float(action)
-    self._look_ahead()
+    self._options = {}
     return Decision(tensor.name, widths[index], float(action), corrected)
 
   def observation(self) -> np.ndarray:
@@ -143,41 +148,50 @@ class BitWidthEnvironment:
         previous_action=self._previous_action,
         ram_left=ram_left,
         flash_left=flash_left,
-        largest_width=max(self._options) / (len(widths) - 1),
+        largest_width=self._nearest_option(len(widths) - 1) / (len(widths) - 1),
         is_next=tuple(np.eye(num_decisions)[position]),
         decided=tuple(decided),
     ).to_array()
 
-  def _look_ahead(self) -> None:
-    """Finds the widths of the next tensor that leave the budget reachable.
+  def _nearest_option(self, wanted: int) -> int:
+    """Returns the width that is taken instead of a wanted one, or that one.
 
-    Each comes with a policy that proves it. There always is one: the problem
-    is feasible, and the policy that proved the last decision agrees with all
-    decisions so far and has some width for the next tensor.
+    There always is one: the problem is feasible, and the policy that proved
+    the last decision agrees with all decisions so far and has some width for
+    the next tensor.
     """
-    self._options: dict[int, QuantizationPolicy] = {}
-    if self.done:
-      return
-    tensor = self.tensors[len(self._decided)].name
-    for index, bits in enumerate(self.problem.bit_widths):
+    num_widths = len(self.problem.bit_widths)
+    for index in (*range(wanted, -1, -1), *range(wanted + 1, num_widths)):
+      if self._option(index) is not None:
+        return index
+    raise AssertionError('the budget has become unreachable')
+
+  def _option(self, index: int) -> QuantizationPolicy | None:
+    """Returns a policy that fits in which the next tensor has that width.
+
+    None if none is found: the width would make the budget unreachable.
+    """
+    if index not in self._options:
+      tensor = self.tensors[len(self._decided)].name
+      bits = self.problem.bit_widths[index]
       policy = self._completion.with_bits({tensor: bits})
       if not self.problem.fits(policy):
         policy = self.problem.complete({**self._decided, tensor: bits})
-      if policy is not None:
-        self._options[index] = policy
+      self._options[index] = policy
+    return self._options[index]
 
   def _budget_left(self) -> tuple[float, float]:
     problem, budget = self.problem, self.problem.budget
-    smallest, largest = (
-        problem.footprint(problem.policy(self._decided, bits))
-        for bits in (problem.bit_widths[0], problem.bit_widths[-1])
-    )
+    smallest = problem.policy(self._decided, problem.bit_widths[0])
+    needed, (low, high) = problem.footprint(smallest), self._extremes
     return (
         observation.share_left(
-            budget.ram_bytes, smallest.ram_bytes, largest.ram_bytes
+            budget.ram_bytes, needed.ram_bytes, high.ram_bytes - low.ram_bytes
         ),
         observation.share_left(
-            budget.flash_bytes, smallest.flash_bytes, largest.flash_bytes
+            budget.flash_bytes,
+            needed.flash_bytes,
+            high.flash_bytes - low.flash_bytes,
         ),
     )
 

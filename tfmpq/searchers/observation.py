@@ -40,8 +40,9 @@ class Observation:
     lifetime: layers from the one that writes the activation to its last
       reader. 0 for a weight.
     previous_action: the last decision's action as executed; 1 at first.
-    ram_left: how much of what the undecided tensors could use above their
-      minimum the RAM budget still allows; 1: all of it, RAM does not bind.
+    ram_left: bytes of RAM left with all undecided tensors at their smallest
+      width, as a share of what separates all at their smallest from all at
+      their largest; 1: at least that much.
     flash_left: the same for FLASH.
     largest_width: largest width that keeps the budget reachable, as its
       position among the widths.
@@ -180,14 +181,16 @@ def _liveness(network: NetworkSpec) -> tuple[list[int], dict[str, int]]:
   return live, last
 
 
-def share_left(budget: int | None, smallest: int, largest: int) -> float:
-  """Returns the share of `largest - smallest` that the budget allows, 0..1.
+def share_left(budget: int | None, needed: int, span: int) -> float:
+  """Returns the bytes left of a budget as a share of `span`, 0..1.
 
   Args:
     budget: bytes; None: no limit.
-    smallest: bytes with all undecided tensors at their smallest width.
-    largest: bytes with all undecided tensors at their largest width.
+    needed: bytes with all undecided tensors at their smallest width.
+    span: bytes between all searched tensors at their smallest and at their
+      largest width.
   """
-  if budget is None or budget >= largest or largest <= smallest:
+  if budget is None:
     return 1.0
-  return max(0, budget - smallest) / (largest - smallest)
+  left = max(0, budget - needed)
+  return 1.0 if left >= span else left / span
