@@ -5,14 +5,13 @@
 #include "tflm_ext/kernels/codes.h"
 #include "tflm_ext/kernels/columns_dsp.h"
 #include "tflm_ext/kernels/instructions_dsp.h"
-#include "tflm_ext/kernels/outputs_dsp.h"
 #include "tflm_ext/kernels/products_dsp.h"
-#include "tflm_ext/kernels/rescale.h"
 
 /* What the widths of a kernel choose. */
 typedef struct {
   tfmpq_input_part input;
   tfmpq_products products;
+  tfmpq_finish finish;
   uint8_t o_bits;
 } Parts;
 
@@ -263,7 +262,9 @@ TFMPQ_INLINE void expand_pixels(tfmpq_products_task* task, const Input* input,
                                 uint32_t* columns) {
   const tfmpq_conv_params* params = input->params;
   for (uint32_t i = 0; i < task->num_pixels; ++i) {
-    task->sums[i] = expand(input, position->y, position->x, columns + i);
+    const int32_t sum = expand(input, position->y, position->x, columns + i);
+    task->sums[i] = sum;
+    task->starts[i] = -128 * sum;
     position->x += params->stride_width;
     if (position->x == position->end_x) {
       position->x = -params->pad_left;
@@ -282,7 +283,7 @@ static __attribute__((noinline)) void conv2d(const Parts* parts,
   const ExpandPixel expand = choose_expansion(&input, columns_end);
   tfmpq_products_task task;
   tfmpq_start_task(&task, params, arguments->weight, arguments->channels,
-                   arguments->weight_zero_points, parts->o_bits,
+                   arguments->weight_zero_points, parts->finish, parts->o_bits,
                    arguments->output);
   task.columns = columns;
   task.columns_end = columns_end;
@@ -292,11 +293,11 @@ static __attribute__((noinline)) void conv2d(const Parts* parts,
   uint32_t num_left = (uint32_t)params->output_height * params->output_width;
   while (num_left > 0) {
     task.num_pixels = num_left > 1 ? 2 : 1;
-    if (num_left == 1) task.output.pixel_bytes = 0;
+    if (num_left == 1) task.pixel_bytes = 0;
     num_left -= task.num_pixels;
     expand_pixels(&task, &input, expand, &position, columns);
     tfmpq_multiply(parts->products, &task);
-    task.output.codes += 2 * task.output.pixel_bytes;
+    task.codes += 2 * task.pixel_bytes;
   }
 }
 
@@ -311,12 +312,18 @@ static __attribute__((noinline)) void conv2d(const Parts* parts,
 #define PRODUCTS_A2_W4 tfmpq_products_w4
 #define PRODUCTS_A2_W2 tfmpq_products_a2_w2
 
+#define FINISH(w, o) FINISH_W##w(o)
+#define FINISH_W8(o) tfmpq_finish_w8_o##o
+#define FINISH_W4(o) tfmpq_finish_w4_o##o
+#define FINISH_W2(o) tfmpq_finish_w4_o##o
+
 #define TFMPQ_DEFINE_CONV2D(a, w, o)                                           \
   void tfmpq_conv2d_a##a##_w##w##_o##o##__dsp(                                 \
       const tfmpq_conv_params* params, const void* input, const void* weight,  \
       const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
       void* output, void* scratch) {                                           \
-    static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w), o};   \
+    static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w),       \
+                                 FINISH(w, o), o};                             \
     const Arguments arguments = {                                              \
         params, input, weight, channels, weight_zero_points, output, scratch}; \
     conv2d(&kParts, &arguments);                                               \

@@ -1,7 +1,8 @@
 #include "tflm_ext/kernels/fully_connected_dsp.h"
 
+#include <stddef.h>
+
 #include "tflm_ext/kernels/columns_dsp.h"
-#include "tflm_ext/kernels/outputs_dsp.h"
 #include "tflm_ext/kernels/products_dsp.h"
 
 /* What the widths of a kernel choose. */
@@ -43,8 +44,8 @@ static __attribute__((noinline)) void fully_connected(const Parts* parts,
       void* output, void* scratch) {                                          \
     static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w), o};  \
     tfmpq_products_task task;                                                 \
-    tfmpq_start_task(&task, params, weight, channels, weight_zero_points, o,  \
-                     output);                                                 \
+    tfmpq_start_task(&task, params, weight, channels, weight_zero_points,     \
+                     NULL, o, output);                                        \
     fully_connected(&kParts, &task, input, params->input_channels, scratch);  \
   }
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_FULLY_CONNECTED)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tflm_ext/kernels/products_dsp.h"
+#include "tflm_ext/kernels/rescale.h"
 
 enum { kMaxBlockBytes = kTfmpqBlockChannels };
 
@@ -31,14 +32,13 @@ static void multiply_rest(tfmpq_products products,
   block.channels = channels;
   block.zero_points += task->num_blocks * task->zero_point_step;
   block.num_blocks = 1;
-  block.output.codes = codes;
-  block.output.pixel_bytes = kMaxBlockBytes;
+  block.codes = codes;
+  block.pixel_bytes = kMaxBlockBytes;
   products(&block);
-  const tfmpq_output* output = &task->output;
-  uint8_t* to = output->codes + first * output->bits / 8;
+  uint8_t* to = task->codes + first * task->bits / 8;
   for (uint32_t i = 0; i < task->num_pixels; ++i) {
-    copy_codes(to, codes + i * kMaxBlockBytes, task->num_rest, output->bits);
-    to += output->pixel_bytes;
+    copy_codes(to, codes + i * kMaxBlockBytes, task->num_rest, task->bits);
+    to += task->pixel_bytes;
   }
 }
 
@@ -47,40 +47,16 @@ void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task) {
   if (task->num_rest != 0) multiply_rest(products, task, weight);
 }
 
-uint8_t* tfmpq_finish_shifted_block(const tfmpq_products_task* task,
-                                    const tfmpq_channel* channels,
-                                    const int8_t* zero_points,
-                                    const int32_t* products, int num_pixels,
-                                    uint8_t* codes) {
-  const tfmpq_rescale* rescale = &task->output.rescale;
-  int32_t values[kTfmpqBlockPixels * kTfmpqBlockChannels];
-  for (int i = 0; i < kTfmpqBlockChannels * num_pixels; ++i) {
-    const int c = i % kTfmpqBlockChannels;
-    int32_t accumulator = products[i] + channels[c].bias;
-    if (zero_points != NULL) {
-      accumulator -= zero_points[c] * task->sums[i / kTfmpqBlockChannels];
-    }
-    accumulator = (int32_t)((uint32_t)accumulator << rescale->pre_shift);
-    values[i] =
-        tfmpq_add_high(accumulator, channels[c].multiplier, rescale->offset) >>
-        rescale->shift;
-  }
-  if (num_pixels == 2) {
-    return tfmpq_write_block(&task->output, values, 2, codes);
-  }
-  return tfmpq_write_block(&task->output, values, 1, codes);
-}
-
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,
-                      const int8_t* weight_zero_points, int o_bits,
-                      void* output) {
+                      const int8_t* weight_zero_points, tfmpq_finish finish,
+                      uint32_t o_bits, void* output) {
   const uint32_t num_channels = params->output_channels;
-  task->weight = weight;
-  task->channels = channels;
+  const tfmpq_rescale rescale = tfmpq_make_rescale(
+      params->output_zero_point, params->shift, params->pre_shift);
   task->num_blocks = num_channels / kTfmpqBlockChannels;
-  task->num_rest = num_channels % kTfmpqBlockChannels;
+  task->channels = channels;
   task->zero_points = weight_zero_points;
   task->zero_point_step = kTfmpqBlockChannels;
   if (weight_zero_points == NULL) {
@@ -89,9 +65,13 @@ void tfmpq_start_task(tfmpq_products_task* task,
     task->zero_points = task->same_zero_points;
     task->zero_point_step = 0;
   }
-  task->output.rescale = tfmpq_make_rescale(params->output_zero_point,
-                                            params->shift, params->pre_shift);
-  task->output.codes = output;
-  task->output.pixel_bytes = tfmpq_run_bytes(num_channels, o_bits);
-  task->output.bits = (uint32_t)o_bits;
+  task->offset = rescale.offset;
+  task->shift = params->shift;
+  task->codes = output;
+  task->pixel_bytes = (num_channels * o_bits + 7) / 8;
+  task->finish = params->pre_shift == 0 ? finish : tfmpq_finish_shifted;
+  task->pre_shift = params->pre_shift;
+  task->bits = o_bits;
+  task->weight = weight;
+  task->num_rest = num_channels % kTfmpqBlockChannels;
 }

@@ -1,209 +1,235 @@
+/* The products of two pixels and 4 channels at a time, in assembly language:
+ * the inner loops need 14 registers, and around them GCC spills more than there
+ * is to compute.
+ *
+ *   r0 x         the next columns         r4  r5   sums of channel a,
+ *   r1 w         the next weights                  pixels 0 and 1
+ *   r2 x0, r3 x1 elements of each pixel   r6  r7   channel b
+ *   r12 p, lr q  words of weights         r8  r9   channel c
+ *                                         r10 r11  channel d
+ *   sp           a copy of tfmpq_products_task
+ *
+ * After the loop come instructions that separate the channels, then a call of
+ * task.finish, which makes codes of r4 to r11. */
 #include "tflm_ext/kernels/products_dsp.h"
 
-#include "tflm_ext/kernels/product_loops_dsp.h"
+#include "tflm_ext/kernels/assembly_dsp.h"
 
-/* The inner loops need all 14 registers: 8 sums (of channels a to d, pixels 0
- * and 1), the pointers x and w, the elements x0 and x1, and two words of
- * weights, p and q. So the end of the columns stays on the stack. */
-#define RUN_LOOP(group)                                                        \
-  __asm__ volatile(TFMPQ_LOOP(group, "ldr %[p], %[end]\n cmp %[x], %[p]\n")    \
-                   : [a0] "+r"(a0), [a1] "+r"(a1), [b0] "+r"(b0),              \
-                     [b1] "+r"(b1), [c0] "+r"(c0), [c1] "+r"(c1),              \
-                     [d0] "+r"(d0), [d1] "+r"(d1), [x] "+r"(x), [w] "+r"(w),   \
-                     [p] "+r"(p), [q] "=&r"(q), [x0] "=&r"(x0), [x1] "=&r"(x1) \
-                   : [end] "m"(end)                                            \
-                   : "cc", "memory")
+/* Copies the task to the stack, up to `bits`. `entry` sets r6, the field of that
+ * name, from r4, the columns, and r5, their end. */
+#define BEGIN(name, entry)             \
+  TFMPQ_FUNCTION(name)                 \
+  "push {r4-r11, lr}\n"                \
+  "sub sp, #108\n"                      \
+  "ldr r1, [r0, #72]\n" /* weight */   \
+  "ldm r0!, {r4-r11}\n"                \
+  entry                                \
+  "stm sp, {r4-r11}\n"                 \
+  "cmp r7, #0\n" /* num_blocks */      \
+  "beq 9f\n"                           \
+  "ldm r0!, {r4-r11}\n"                \
+  "add r2, sp, #32\n"                  \
+  "stm r2!, {r4-r11}\n"                \
+  "ldrd r4, r5, [r0]\n"                \
+  "strd r4, r5, [r2]\n"                \
+  "2:\n" /* A block. */                \
+  "ldr r0, [sp]\n"
 
-#define NEXT_ELEMENTS "ldrd %[x0], %[x1], [%[x]], #8\n"
+#define END(name)                                      \
+  "ldr r12, [sp, #60]\n" /* finish */                  \
+  "blx r12\n"                                          \
+  "ldr r2, [sp, #12]\n"                                \
+  "subs r2, #1\n"                                      \
+  "str r2, [sp, #12]\n"                                \
+  "bne 2b\n"                                           \
+  "9:\n"                                               \
+  "mov r0, r1\n"                                       \
+  "add sp, #108\n"                                      \
+  "pop {r4-r11, pc}\n"                                 \
+  TFMPQ_END_FUNCTION(name)
 
-/* Elements of both pixels times the weights of a channel. */
-#define PRODUCTS(channel, weights)                              \
-  "smlad %[" #channel "0], %[x0], %[" #weights "], %[" #channel \
-  "0]\n"                                                        \
-  "smlad %[" #channel "1], %[x1], %[" #weights "], %[" #channel "1]\n"
+/* The loop takes 4 groups of elements per round; the first round only as many
+ * as are left over. `entry` is the number of bytes of code before those; groups
+ * have instructions of 4 bytes only. (pc reads 4 bytes ahead: of the label.) */
+#define ENTRY(group_bytes)      \
+  "sub r2, r5, r4\n"            \
+  "lsr r2, #4\n"                \
+  "rsb r2, #0\n"                \
+  "and r2, #3\n"                \
+  "mov r3, #" group_bytes "\n"  \
+  "mul r6, r2, r3\n"
 
-enum { kGroupWords = 4 }; /* Columns of a group of two pixels. */
+#define LOOP(group)        \
+  "ldr r12, [sp, #8]\n"    \
+  "add pc, r12\n"          \
+  "nop.n\n"                \
+  "1:\n"                   \
+  group group group group  \
+  "ldr r12, [sp, #4]\n"    \
+  "cmp r0, r12\n"          \
+  "bne 1b\n"
 
-/* 8 bits: p and q hold channels a + 256 b and c + 256 d, where the bytes of a
- * and c are 128 too large. */
-#define PRODUCTS_W8                                       \
-  "ldrd %[p], %[q], [%[w]], #8\n" NEXT_ELEMENTS PRODUCTS( \
-      a, p) "sxtb16 %[p], %[p], ror #8\n" PRODUCTS(b, p)  \
-      PRODUCTS(c, q) "sxtb16 %[q], %[q], ror #8\n" PRODUCTS(d, q)
-enum { kInstructionsW8 = 2 * 12 };
+#define ELEMENTS "ldrd r2, r3, [r0], #8\n"
 
-const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task) {
-  const uint32_t* const end = task->columns_end;
-  const uint32_t* w = task->weight;
-  const tfmpq_channel* channels = task->channels;
-  uint8_t* codes = task->output.codes;
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW8);
-  /* The bytes of a and c are 128 too large. */
-  const int32_t start0 = tfmpq_subtract(0, task->sums[0], 7);
-  const int32_t start1 = tfmpq_subtract(0, task->sums[1], 7);
-  for (uint32_t i = task->num_blocks; i > 0; --i) {
-    const uint32_t* x = task->columns;
-    uint32_t p = entry, q, x0, x1;
-    int32_t a0 = start0, a1 = start1, c0 = start0, c1 = start1;
-    int32_t b0 = 0, b1 = 0, d0 = 0, d1 = 0;
-    RUN_LOOP(PRODUCTS_W8 PRODUCTS_W8);
-    int32_t products[] = {
-        tfmpq_subtract(a0, b0, 8), b0,
-        tfmpq_subtract(c0, d0, 8), d0,
-        tfmpq_subtract(a1, b1, 8), b1,
-        tfmpq_subtract(c1, d1, 8), d1,
-    };
-    codes = tfmpq_finish_block(task, channels, NULL, products, 2, codes);
-    channels += kTfmpqBlockChannels;
-  }
-  return w;
-}
+/* Elements of both pixels times `weights`, added to two sums. */
+#define MULTIPLY(sum0, sum1, weights)               \
+  "smlad " sum0 ", r2, " weights ", " sum0 "\n"     \
+  "smlad " sum1 ", r3, " weights ", " sum1 "\n"
+#define MULTIPLY_A(weights) MULTIPLY("r4", "r5", weights)
+#define MULTIPLY_B(weights) MULTIPLY("r6", "r7", weights)
+#define MULTIPLY_C(weights) MULTIPLY("r8", "r9", weights)
+#define MULTIPLY_D(weights) MULTIPLY("r10", "r11", weights)
 
-/* 4 bits: p holds a + 16 b + 256 c + 4096 (d - 8). */
-#define PRODUCTS_W4 \
-  "ldr %[p], [%[w]], #4\n"        \
-  NEXT_ELEMENTS                   \
-  PRODUCTS(a, p)                  \
-  "sxtb16 %[q], %[p], ror #8\n"   \
-  PRODUCTS(c, q)                  \
-  "bic %[q], %[q], #0x000f000f\n" \
-  PRODUCTS(d, q)                  \
-  "and %[p], %[p], #0x00f000f0\n" \
-  PRODUCTS(b, p)
-enum { kInstructionsW4 = 2 * 13 };
+#define CLEAR(first, second) \
+  "mov " first ", #0\n"      \
+  "mov " second ", #0\n"
 
-const uint32_t* tfmpq_products_w4(const tfmpq_products_task* task) {
-  const uint32_t* const end = task->columns_end;
-  const uint32_t* w = task->weight;
-  const tfmpq_channel* channels = task->channels;
-  const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW4);
-  for (uint32_t i = task->num_blocks; i > 0; --i) {
-    const uint32_t* x = task->columns;
-    uint32_t p = entry, q, x0, x1;
-    int32_t a0 = 0, b0 = 0, c0 = 0, d0 = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0;
-    RUN_LOOP(PRODUCTS_W4 PRODUCTS_W4);
-    const int32_t sum0 = task->sums[0];
-    const int32_t sum1 = task->sums[1];
-    int32_t products[] = {
-        tfmpq_subtract(a0 - b0, c0, 8), b0 >> 4, c0 - d0, (d0 >> 4) + 8 * sum0,
-        tfmpq_subtract(a1 - b1, c1, 8), b1 >> 4, c1 - d1, (d1 >> 4) + 8 * sum1,
-    };
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
-    channels += kTfmpqBlockChannels;
-    zero_points += task->zero_point_step;
-  }
-  return w;
-}
+/* 8 bits: p and q hold channels a + 256 b and c + 256 d, where a and c are 128
+ * too large: their sums start at -128 times the sum of the elements. */
+#define HALF_GROUP_W8       \
+  "ldrd r12, lr, [r1], #8\n" \
+  ELEMENTS                  \
+  MULTIPLY_A("r12")         \
+  "sxtb16 r12, r12, ror #8\n" \
+  MULTIPLY_B("r12")         \
+  MULTIPLY_C("lr")          \
+  "sxtb16 lr, lr, ror #8\n" \
+  MULTIPLY_D("lr")
+__asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
+        "ldrd r4, r5, [sp, #52]\n"
+        "ldrd r8, r9, [sp, #52]\n"
+        CLEAR("r6", "r7")
+        CLEAR("r10", "r11")
+        LOOP(HALF_GROUP_W8 HALF_GROUP_W8)
+        "sub r4, r4, r6, lsl #8\n"
+        "sub r5, r5, r7, lsl #8\n"
+        "sub r8, r8, r10, lsl #8\n"
+        "sub r9, r9, r11, lsl #8\n"
+        END("tfmpq_products_w8"));
+
+/* 4 bits: p holds a + 16 b + 256 c + 4096 (d - 8). The sums of b and d get 16
+ * times as large as they should be. */
+#define HALF_GROUP_W4          \
+  "ldr r12, [r1], #4\n"        \
+  ELEMENTS                     \
+  MULTIPLY_A("r12")            \
+  "sxtb16 lr, r12, ror #8\n"   \
+  MULTIPLY_C("lr")             \
+  "bic lr, lr, #0x000f000f\n"  \
+  MULTIPLY_D("lr")             \
+  "and r12, r12, #0x00f000f0\n" \
+  MULTIPLY_B("r12")
+__asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
+        CLEAR("r4", "r5")
+        CLEAR("r6", "r7")
+        CLEAR("r8", "r9")
+        CLEAR("r10", "r11")
+        LOOP(HALF_GROUP_W4 HALF_GROUP_W4)
+        "sub r4, r4, r8, lsl #8\n"
+        "sub r5, r5, r9, lsl #8\n"
+        "sub r4, r6\n"
+        "sub r5, r7\n"
+        "asr r6, #4\n"
+        "asr r7, #4\n"
+        "sub r8, r10\n"
+        "sub r9, r11\n"
+        "ldrd r2, r3, [sp, #28]\n" /* sums */
+        "lsl r2, #3\n"
+        "lsl r3, #3\n"
+        "add r10, r2, r10, asr #4\n"
+        "add r11, r3, r11, asr #4\n"
+        END("tfmpq_products_w4"));
 
 /* 2 bits: bytes of p hold a + 4 b + 16 c + 64 d, of one element each. */
-#define PRODUCTS_W2(bytes)                     \
-  NEXT_ELEMENTS                                \
-  PRODUCTS(a, bytes)                           \
-  "and %[" #bytes "], #0x00fc00fc\n" PRODUCTS( \
-      b, bytes) "and %[" #bytes                \
-                "], #0x00f000f0\n" PRODUCTS(   \
-                    c, bytes) "and %[" #bytes  \
-                              "], #0x00c000c0\n" PRODUCTS(d, bytes)
-#define GROUP_W2                     \
-  "ldr %[p], [%[w]], #4\n"           \
-  "uxtb16 %[q], %[p]\n" PRODUCTS_W2( \
-      q) "uxtb16 %[p], %[p], ror #8\n" PRODUCTS_W2(p)
-enum { kInstructionsW2 = 1 + 2 * 13 };
+#define HALF_GROUP_W2(bytes)                    \
+  ELEMENTS                                      \
+  MULTIPLY_A(bytes)                             \
+  "and " bytes ", " bytes ", #0x00fc00fc\n"     \
+  MULTIPLY_B(bytes)                             \
+  "and " bytes ", " bytes ", #0x00f000f0\n"     \
+  MULTIPLY_C(bytes)                             \
+  "and " bytes ", " bytes ", #0x00c000c0\n"     \
+  MULTIPLY_D(bytes)
+#define GROUP_W2               \
+  "ldr r12, [r1], #4\n"        \
+  "uxtb16 lr, r12\n"           \
+  HALF_GROUP_W2("lr")          \
+  "uxtb16 r12, r12, ror #8\n"  \
+  HALF_GROUP_W2("r12")
+__asm__(BEGIN("tfmpq_products_w2", ENTRY("108"))
+        CLEAR("r4", "r5")
+        CLEAR("r6", "r7")
+        CLEAR("r8", "r9")
+        CLEAR("r10", "r11")
+        LOOP(GROUP_W2)
+        "sub r4, r6\n"
+        "sub r5, r7\n"
+        "sub r6, r8\n"
+        "sub r7, r9\n"
+        "asr r6, #2\n"
+        "asr r7, #2\n"
+        "sub r8, r10\n"
+        "sub r9, r11\n"
+        "asr r8, #4\n"
+        "asr r9, #4\n"
+        "asr r10, #6\n"
+        "asr r11, #6\n"
+        END("tfmpq_products_w2"));
 
-const uint32_t* tfmpq_products_w2(const tfmpq_products_task* task) {
-  const uint32_t* const end = task->columns_end;
-  const uint32_t* w = task->weight;
-  const tfmpq_channel* channels = task->channels;
-  const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW2);
-  for (uint32_t i = task->num_blocks; i > 0; --i) {
-    const uint32_t* x = task->columns;
-    uint32_t p = entry, q, x0, x1;
-    int32_t a0 = 0, b0 = 0, c0 = 0, d0 = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0;
-    RUN_LOOP(GROUP_W2);
-    int32_t products[] = {
-        a0 - b0, (b0 - c0) >> 2, (c0 - d0) >> 4, d0 >> 6,
-        a1 - b1, (b1 - c1) >> 2, (c1 - d1) >> 4, d1 >> 6,
-    };
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
-    channels += kTfmpqBlockChannels;
-    zero_points += task->zero_point_step;
-  }
-  return w;
-}
-
-/* Input and weight of 2 bits: two channels, p and q, whose words of one group
- * are neighbours; those of the next group lie 16 bytes on. */
-#define PRODUCTS_A2_W2(rotate)        \
-  "ldrd %[x0], %[x1], [%[x]], #8\n"   \
-  "and %[t], %[mask], %[p]" rotate    \
-  "\n"                                \
-  "and %[u], %[mask], %[q]" rotate    \
-  "\n"                                \
-  "smlad %[p0], %[x0], %[t], %[p0]\n" \
-  "smlad %[p1], %[x1], %[t], %[p1]\n" \
-  "smlad %[q0], %[x0], %[u], %[q0]\n" \
-  "smlad %[q1], %[x1], %[u], %[q1]\n"
-
-/* Returns bits 12..23, where the products are. */
-TFMPQ_INLINE int32_t middle_field(uint32_t field) {
-  return (int32_t)(field >> 12 & 0xfff);
-}
-
-enum {
-  kGroupWordsA2W2 = 8,
-  /* 4 SMLAD each, so 112 between two readings of the 12 bits. */
-  kGroupsA2W2 = 28
-};
-
-/* Adds the products of two channels whose first weights are at w to
- * products[0] and [1] (pixel 0), [4] and [5] (pixel 1). */
-static void add_products_a2_w2(const uint32_t* x, const uint32_t* x_end,
-                               const uint32_t* w, int32_t* products) {
-  const uint32_t mask = 0x30033003;
-  while (x != x_end) {
-    const uint32_t* end = x + kGroupsA2W2 * kGroupWordsA2W2;
-    if (x_end - x < kGroupsA2W2 * kGroupWordsA2W2) end = x_end;
-    uint32_t p0 = 0, p1 = 0, q0 = 0, q1 = 0;
-    uint32_t x0, x1, p, q, t, u;
-    __asm__ volatile(
-        "1:\n"
-        "ldrd %[p], %[q], [%[w]], #16\n"
-        PRODUCTS_A2_W2("")
-        PRODUCTS_A2_W2(", ror #2")
-        PRODUCTS_A2_W2(", ror #8")
-        PRODUCTS_A2_W2(", ror #10")
-        "cmp %[x], %[end]\n"
-        "bne 1b\n"
-        : [p0] "+r"(p0), [p1] "+r"(p1), [q0] "+r"(q0), [q1] "+r"(q1),
-          [x] "+r"(x), [w] "+r"(w), [x0] "=&r"(x0), [x1] "=&r"(x1),
-          [p] "=&r"(p), [q] "=&r"(q), [t] "=&r"(t), [u] "=&r"(u)
-        : [end] "r"(end), [mask] "r"(mask)
-        : "cc", "memory");
-    products[0] += middle_field(p0);
-    products[1] += middle_field(q0);
-    products[4] += middle_field(p1);
-    products[5] += middle_field(q1);
-  }
-}
-
-const uint32_t* tfmpq_products_a2_w2(const tfmpq_products_task* task) {
-  const uint32_t* w = task->weight;
-  const tfmpq_channel* channels = task->channels;
-  const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
-  const uint32_t* const end = task->columns_end;
-  for (uint32_t i = task->num_blocks; i > 0; --i) {
-    int32_t products[8] = {0};
-    add_products_a2_w2(task->columns, end, w, products);
-    add_products_a2_w2(task->columns, end, w + 2, products + 2);
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 2, codes);
-    w += (end - task->columns) / 2;
-    channels += kTfmpqBlockChannels;
-    zero_points += task->zero_point_step;
-  }
-  return w;
-}
+/* Input and weight of 2 bits: two channels at a time, sums in r4 to r7, a word
+ * of weights of each in p and q. r10 holds the mask, r8 and r9 what it leaves of
+ * p and q, r11 the end of the columns that fit into the sums: 28 groups, 4 SMLAD
+ * each. The totals are on the stack, behind the task, in the order of r4 to
+ * r11. */
+#define QUARTER_GROUP_A2_W2(rotate)   \
+  ELEMENTS                            \
+  "and r8, r10, r12" rotate "\n"      \
+  "and r9, r10, lr" rotate "\n"       \
+  MULTIPLY_A("r8")                    \
+  MULTIPLY_B("r9")
+#define DRAIN(sum0, sum1, total)            \
+  "ldrd r2, r3, [sp, #" total "]\n"         \
+  "ubfx " sum0 ", " sum0 ", #12, #12\n"     \
+  "ubfx " sum1 ", " sum1 ", #12, #12\n"     \
+  "add r2, " sum0 "\n"                      \
+  "add r3, " sum1 "\n"                      \
+  "strd r2, r3, [sp, #" total "]\n"
+#define TWO_CHANNELS_A2_W2(total0, total1)      \
+  CLEAR("r4", "r5")                             \
+  "strd r4, r5, [sp, #" total0 "]\n"            \
+  "strd r4, r5, [sp, #" total1 "]\n"            \
+  "3:\n"                                        \
+  CLEAR("r4", "r5")                             \
+  CLEAR("r6", "r7")                             \
+  "add r11, r0, #896\n"                         \
+  "ldr r2, [sp, #4]\n"                          \
+  "cmp r11, r2\n"                               \
+  "it hi\n"                                     \
+  "movhi r11, r2\n"                             \
+  "1:\n"                                        \
+  "ldrd r12, lr, [r1], #16\n"                   \
+  QUARTER_GROUP_A2_W2("")                       \
+  QUARTER_GROUP_A2_W2(", ror #2")               \
+  QUARTER_GROUP_A2_W2(", ror #8")               \
+  QUARTER_GROUP_A2_W2(", ror #10")              \
+  "cmp r0, r11\n"                               \
+  "bne 1b\n"                                    \
+  DRAIN("r4", "r5", total0)                     \
+  DRAIN("r6", "r7", total1)                     \
+  "ldr r2, [sp, #4]\n"                          \
+  "cmp r0, r2\n"                                \
+  "bne 3b\n"
+/* The field `entry` holds the bytes of a block's weights. */
+__asm__(BEGIN("tfmpq_products_a2_w2", "sub r6, r5, r4\n lsr r6, #1\n")
+        "movw r10, #0x3003\n"
+        "movt r10, #0x3003\n"
+        TWO_CHANNELS_A2_W2("76", "84")
+        "ldr r0, [sp]\n"
+        "ldr r2, [sp, #8]\n" /* Back, to the words of channels c and d. */
+        "sub r1, r2\n"
+        "add r1, #8\n"
+        TWO_CHANNELS_A2_W2("92", "100")
+        "sub r1, #8\n"
+        "add r0, sp, #76\n"
+        "ldm r0, {r4-r11}\n"
+        END("tfmpq_products_a2_w2"));

@@ -22,49 +22,65 @@
 
 #include <stdint.h>
 
-#include "tflm_ext/kernels/outputs_dsp.h"
 #include "tflm_ext/kernels/types.h"
 
 enum { kTfmpqBlockChannels = 4, kTfmpqBlockPixels = 2 };
 
-/* One or two pixels times all output channels. */
+/* Makes codes of the sums of products of a block. */
+typedef void (*tfmpq_finish)(void);
+
+/* One or two pixels times all output channels. Assembly language knows the
+ * order of the fields up to `weight`. */
 typedef struct {
   const uint32_t* columns; /* Of two pixels word by word, or of one pixel. */
   const uint32_t* columns_end;
-  const uint32_t* weight;
+  uint32_t entry; /* For the loops. */
+  uint32_t num_blocks;
   const tfmpq_channel* channels;
   /* Of the weights; of block i at zero_points + i * zero_point_step. */
   const int8_t* zero_points;
   uint32_t zero_point_step;
-  uint32_t num_pixels;
-  uint32_t num_blocks;
-  uint32_t num_rest; /* Channels behind the blocks, fewer than 4. */
   int32_t sums[kTfmpqBlockPixels]; /* Of each pixel's elements. */
-  tfmpq_output output;
+  int32_t offset;                  /* Of the rescaling, as is shift. */
+  uint32_t shift;
+  uint8_t* codes; /* Of the first channel of the first pixel. */
+  /* From the first pixel to the second; 0 if there is only one: the second is
+   * written first. */
+  uint32_t pixel_bytes;
+  int32_t starts[kTfmpqBlockPixels]; /* -128 times the sums. */
+  tfmpq_finish finish;               /* For two pixels. */
+  uint32_t pre_shift;
+  uint32_t bits; /* Of the codes. */
+  const uint32_t* weight;
+  uint32_t num_rest; /* Channels behind the blocks, fewer than 4. */
+  uint32_t num_pixels;
   int8_t same_zero_points[kTfmpqBlockChannels];
 } tfmpq_products_task;
 
 /* Computes and stores the blocks of a task. Returns the weights behind them. */
 typedef const uint32_t* (*tfmpq_products)(const tfmpq_products_task* task);
 
-/* What tfmpq_finish_block (product_loops_dsp.h) does, for layers that have a
- * pre_shift: they are rare, so once for all kernels. */
-uint8_t* tfmpq_finish_shifted_block(const tfmpq_products_task* task,
-                                    const tfmpq_channel* channels,
-                                    const int8_t* zero_points,
-                                    const int32_t* products, int num_pixels,
-                                    uint8_t* codes);
-
 /* Sets what a task takes from the arguments of a kernel: all but the columns,
- * sums and num_pixels. */
+ * sums, starts and num_pixels. */
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,
-                      const int8_t* weight_zero_points, int o_bits,
-                      void* output);
+                      const int8_t* weight_zero_points, tfmpq_finish finish,
+                      uint32_t o_bits, void* output);
 
 /* Computes and stores all channels of a task. */
 void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task);
+
+/* Finish functions for two pixels, called by assembly language only: w8 are
+ * those without zero points. */
+void tfmpq_finish_w8_o8(void);
+void tfmpq_finish_w8_o4(void);
+void tfmpq_finish_w8_o2(void);
+void tfmpq_finish_w4_o8(void);
+void tfmpq_finish_w4_o4(void);
+void tfmpq_finish_w4_o2(void);
+/* For layers with a pre_shift. They are rare, so one for all widths. */
+void tfmpq_finish_shifted(void);
 
 /* Two pixels. */
 const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task);

@@ -1,10 +1,36 @@
 /* One pixel times all output channels: fully connected layers. */
-#include "tflm_ext/kernels/product_loops_dsp.h"
+#include "tflm_ext/kernels/outputs_dsp.h"
 #include "tflm_ext/kernels/products_dsp.h"
+
+/* A loop over the columns in assembly language, at whose end `compare` sets the
+ * flags. It takes up to 4 groups of elements per round; the first round takes
+ * as many as are left over: it begins with a jump over the others, whose length
+ * is in the operand p. A group has instructions of 4 bytes only. (pc reads 4
+ * bytes ahead: of the label.) */
+#define LOOP(group, compare) \
+  "add pc, %[p]\n"           \
+  "nop.n\n"                  \
+  "1:\n" group group group group compare "bne 1b\n"
+
+enum { kGroupsPerRound = 4, kInstructionBytes = 4 };
+
+/* Returns the bytes of code that the first round leaves out. */
+TFMPQ_INLINE uint32_t loop_entry(const tfmpq_products_task* task,
+                                 uint32_t group_words,
+                                 uint32_t group_instructions) {
+  const uint32_t words = (uint32_t)(task->columns_end - task->columns);
+  const uint32_t left_out = -(words / group_words) % kGroupsPerRound;
+  return left_out * group_instructions * kInstructionBytes;
+}
+
+/* Returns a - (b << shift) modulo 2^32. */
+TFMPQ_INLINE int32_t subtract(int32_t a, int32_t b, int shift) {
+  return (int32_t)((uint32_t)a - ((uint32_t)b << shift));
+}
 
 /* Sums of channels a to d, the elements x0 and x1, two words of weights. */
 #define RUN_LOOP(group)                                                   \
-  __asm__ volatile(TFMPQ_LOOP(group, "cmp %[x], %[end]\n")                \
+  __asm__ volatile(LOOP(group, "cmp %[x], %[end]\n")                      \
                    : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d),  \
                      [x] "+r"(x), [w] "+r"(w), [p] "+r"(p), [q] "=&r"(q), \
                      [x0] "=&r"(x0), [x1] "=&r"(x1), [r] "=&r"(r)         \
@@ -14,13 +40,14 @@
 #define NEXT_ELEMENTS "ldrd %[x0], %[x1], [%[x]], #8\n"
 
 /* Elements times the weights of a channel. */
-#define PRODUCTS(channel, elements, weights)                                  \
-  "smlad %[" #channel "], %[" #elements "], %[" #weights "], %[" #channel "]" \
-                                                                          "\n"
+#define PRODUCTS(channel, elements, weights)                              \
+  "smlad %[" #channel "], %[" #elements "], %[" #weights "], %[" #channel \
+  "]"                                                                     \
+  "\n"
 
 enum { kGroupWords = 2 }; /* Columns of a group of one pixel. */
 
-/* As in products_dsp.c. */
+/* Weights: see products_dsp.c. */
 #define PRODUCTS_W8(elements)                                                \
   "ldrd %[p], %[q], [%[w]], #8\n" PRODUCTS(                                  \
       a, elements, p) "sxtb16 %[p], %[p], ror #8\n" PRODUCTS(b, elements, p) \
@@ -31,23 +58,27 @@ enum { kInstructionsW8 = 1 + 2 * 7 };
 const uint32_t* tfmpq_vector_products_w8(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
-  uint8_t* codes = task->output.codes;
+  const int8_t* zero_points = task->zero_points;
+  uint8_t* codes = task->codes;
   /* The bytes of a and c are 128 too large. */
-  const int32_t start = tfmpq_subtract(0, task->sums[0], 7);
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW8);
+  const int32_t start = subtract(0, task->sums[0], 7);
+  const uint32_t entry = loop_entry(task, kGroupWords, kInstructionsW8);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
     uint32_t p = entry, q, r, x0, x1;
     int32_t a = start, b = 0, c = start, d = 0;
     RUN_LOOP(NEXT_ELEMENTS PRODUCTS_W8(x0) PRODUCTS_W8(x1));
     int32_t products[] = {
-        tfmpq_subtract(a, b, 8),
+        subtract(a, b, 8),
         b,
-        tfmpq_subtract(c, d, 8),
+        subtract(c, d, 8),
         d,
     };
-    codes = tfmpq_finish_block(task, channels, NULL, products, 1, codes);
+    tfmpq_write_block(task, channels, zero_points, task->sums[0], products,
+                      codes);
+    codes += kTfmpqBlockChannels * task->bits / 8;
     channels += kTfmpqBlockChannels;
+    zero_points += task->zero_point_step;
   }
   return w;
 }
@@ -71,17 +102,19 @@ const uint32_t* tfmpq_vector_products_w4(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
   const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
+  uint8_t* codes = task->codes;
   const int32_t sum = task->sums[0];
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW4);
+  const uint32_t entry = loop_entry(task, kGroupWords, kInstructionsW4);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
     uint32_t p = entry, q, r, x0, x1;
     int32_t a = 0, b = 0, c = 0, d = 0;
     RUN_LOOP(GROUP_W4);
-    int32_t products[] = {tfmpq_subtract(a - b, c, 8), b >> 4, c - d,
+    int32_t products[] = {subtract(a - b, c, 8), b >> 4, c - d,
                           (d >> 4) + 8 * sum};
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
+    tfmpq_write_block(task, channels, zero_points, task->sums[0], products,
+                      codes);
+    codes += kTfmpqBlockChannels * task->bits / 8;
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -106,15 +139,17 @@ const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
   const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
-  const uint32_t entry = tfmpq_loop_entry(task, kGroupWords, kInstructionsW2);
+  uint8_t* codes = task->codes;
+  const uint32_t entry = loop_entry(task, kGroupWords, kInstructionsW2);
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     const uint32_t* x = task->columns;
     uint32_t p = entry, q, r, x0, x1;
     int32_t a = 0, b = 0, c = 0, d = 0;
     RUN_LOOP(GROUP_W2);
     int32_t products[] = {a - b, (b - c) >> 2, (c - d) >> 4, d >> 6};
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
+    tfmpq_write_block(task, channels, zero_points, task->sums[0], products,
+                      codes);
+    codes += kTfmpqBlockChannels * task->bits / 8;
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
@@ -181,11 +216,13 @@ const uint32_t* tfmpq_vector_products_a2_w2(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
   const int8_t* zero_points = task->zero_points;
-  uint8_t* codes = task->output.codes;
+  uint8_t* codes = task->codes;
   for (uint32_t i = task->num_blocks; i > 0; --i) {
     int32_t products[4] = {0};
     w = add_products_a2_w2(task->columns, task->columns_end, w, products);
-    codes = tfmpq_finish_block(task, channels, zero_points, products, 1, codes);
+    tfmpq_write_block(task, channels, zero_points, task->sums[0], products,
+                      codes);
+    codes += kTfmpqBlockChannels * task->bits / 8;
     channels += kTfmpqBlockChannels;
     zero_points += task->zero_point_step;
   }
