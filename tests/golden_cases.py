@@ -201,12 +201,35 @@ def weighted_case(
     layer, size = dataclasses.replace(
         layer, kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0)
     ), (1, 1)
-  c_out = c_in if op is specs.Op.DEPTHWISE_CONV_2D else c_out
+  return layer_case(rng, layer, size, (c_in, c_out), bits, extreme)
+
+
+def layer_case(
+    rng: Random,
+    layer: specs.LayerSpec,
+    size: tuple[int, int],
+    channels: tuple[int, int],
+    bits: tuple[int, int, int],
+    extreme: bool,
+) -> Case:
+  """Returns a case of a given layer with a weight.
+
+  Args:
+    rng: the source of codes and parameters.
+    layer: op and geometry.
+    size: (height, width) of the input.
+    channels: of input and output; a depthwise_conv2d has those of its input.
+    bits: of input, weight and output.
+    extreme: see the module's docstring.
+  """
+  c_in, c_out = channels
+  if layer.op is specs.Op.DEPTHWISE_CONV_2D:
+    c_out = c_in
   shape = {
       specs.Op.CONV_2D: (c_out, *layer.kernel_size, c_in),
       specs.Op.DEPTHWISE_CONV_2D: (*layer.kernel_size, c_in),
       specs.Op.FULLY_CONNECTED: (c_out, c_in),
-  }[op]
+  }[layer.op]
   inputs = activation_codes(rng, (*size, c_in), bits[0], extreme)
   weight = weight_codes(rng, shape, bits[1], extreme)
   params = quant_params(rng, bits[0], extreme)

@@ -1,4 +1,4 @@
-"""Sizes of the sections of an ELF file: 32 bits, little-endian.
+"""Sizes of sections and functions of an ELF file: 32 bits, little-endian.
 
 Layout: "Tool Interface Standard (TIS) Executable and Linking Format", 1995,
 chapter 1.
@@ -14,6 +14,9 @@ _SECTION_TABLE_AT = 32
 _SECTION_COUNT_AT = 46
 # sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size.
 _SECTION_HEADER = struct.Struct('<6I')
+# st_name, st_value, st_size, st_info, st_other, st_shndx.
+_SYMBOL = struct.Struct('<3I2BH')
+_FUNCTION = 2  # In the low bits of st_info.
 
 
 def section_sizes(elf: bytes) -> dict[str, int]:
@@ -22,6 +25,34 @@ def section_sizes(elf: bytes) -> dict[str, int]:
   Raises:
     ValueError: not such a file, or it is cut off.
   """
+  return {name: size for name, (_, size) in _sections(elf).items() if name}
+
+
+def function_sizes(elf: bytes) -> dict[str, int]:
+  """Returns function name -> bytes of its code.
+
+  Raises:
+    ValueError: not such a file, or it is cut off or has no symbols.
+  """
+  sections = _sections(elf)
+  if '.symtab' not in sections or '.strtab' not in sections:
+    raise ValueError('the ELF file has no symbols')
+  start, num_bytes = sections['.symtab']
+  names, _ = sections['.strtab']
+  symbols = _SYMBOL.iter_unpack(elf[start : start + num_bytes])
+  return {
+      _text(elf, names + name): size
+      for name, _, size, info, _, _ in symbols
+      if info & 15 == _FUNCTION
+  }
+
+
+def _text(elf: bytes, start: int) -> str:
+  return elf[start : elf.index(b'\0', start)].decode()
+
+
+def _sections(elf: bytes) -> dict[str, tuple[int, int]]:
+  """Returns section name -> (place in the file, bytes)."""
   if elf[: len(_MAGIC)] != _MAGIC or len(elf) < _HEADER_BYTES:
     raise ValueError(
         'expected a 32-bit little-endian ELF file, received one that begins '
@@ -38,10 +69,7 @@ def section_sizes(elf: bytes) -> dict[str, int]:
       for i in range(count)
   ]
   names = headers[names_index][4]
-  sizes = {}
-  for name, _, _, _, _, size in headers:
-    start = names + name
-    text = elf[start : elf.index(b'\0', start)].decode()
-    if text:
-      sizes[text] = size
-  return sizes
+  return {
+      _text(elf, names + name): (offset, size)
+      for name, _, _, _, offset, size in headers
+  }

@@ -50,53 +50,17 @@ static int is_guard(const uint8_t* bytes) {
 /* Returns the number of a width in the lists of widths.h. */
 static int width_index(int32_t bits) { return bits / 4; }
 
-static int triple_index(const GoldenFields* fields) {
-  return (width_index(fields->a_bits) * 3 + width_index(fields->w_bits)) * 3 +
-         width_index(fields->o_bits);
-}
-
-static tfmpq_conv_params conv_params(const GoldenFields* fields) {
-  tfmpq_conv_params params = {
-      .input_height = (uint16_t)fields->input_height,
-      .input_width = (uint16_t)fields->input_width,
-      .input_channels = (uint16_t)fields->input_channels,
-      .output_height = (uint16_t)fields->output_height,
-      .output_width = (uint16_t)fields->output_width,
-      .output_channels = (uint16_t)fields->output_channels,
-      .kernel_height = (uint8_t)fields->kernel_height,
-      .kernel_width = (uint8_t)fields->kernel_width,
-      .stride_height = (uint8_t)fields->stride_height,
-      .stride_width = (uint8_t)fields->stride_width,
-      .pad_top = (uint8_t)fields->pad_top,
-      .pad_left = (uint8_t)fields->pad_left,
-      .input_zero_point = (int8_t)fields->input_zero_point,
-      .output_zero_point = (int8_t)fields->output_zero_point,
-      .weight_zero_point = (int8_t)fields->second_zero_point,
-      .shift = (uint8_t)fields->shift,
-      .pre_shift = (uint8_t)fields->pre_shift,
-  };
-  params.layout = (uint8_t)tested_layout(fields->op, &params, fields->a_bits,
-                                         fields->w_bits);
-  return params;
-}
-
 /* Returns NULL, or what is wrong with the use of scratch memory. */
 static const char* run_conv(const GoldenFields* fields,
                             const Operands* operands) {
-  const tfmpq_conv_params params = conv_params(fields);
+  const tfmpq_conv_params params = tested_conv_params(fields);
   const size_t scratch_bytes = tested_scratch_bytes(
       fields->op, &params, fields->a_bits, fields->w_bits, fields->o_bits);
   if (scratch_bytes > kScratchBytes) return "needs more scratch than there is";
   memset(scratch_memory, kGuard, scratch_bytes + kGuardBytes);
-  const void* channels = operands->parameters;
-  const void* zero_points =
-      fields->per_channel_zero_points
-          ? operands->parameters +
-                (size_t)fields->output_channels * sizeof(tfmpq_channel)
-          : NULL;
-  tested_kernels.conv[fields->op][triple_index(fields)](
-      &params, operands->input, operands->second, channels, zero_points,
-      operands->output, scratch_bytes == 0 ? NULL : scratch_memory);
+  tested_run_conv(fields, operands->input, operands->second,
+                  operands->parameters, operands->output,
+                  scratch_bytes == 0 ? NULL : scratch_memory);
   if (is_guard(scratch_memory + scratch_bytes)) return NULL;
   return "wrote after its scratch memory";
 }
@@ -114,8 +78,8 @@ static void run_add(const GoldenFields* fields, const Operands* operands) {
       .output_zero_point = (int8_t)fields->output_zero_point,
       .shift = (uint8_t)fields->shift,
   };
-  tested_kernels.add[triple_index(fields)](&params, operands->input,
-                                           operands->second, operands->output);
+  tested_kernels.add[tested_triple_index(fields)](
+      &params, operands->input, operands->second, operands->output);
 }
 
 static void run_pool(const GoldenFields* fields, const Operands* operands) {
@@ -176,7 +140,7 @@ static const char* compare(Bytes expected, const uint8_t* output) {
  * aligned one. */
 static size_t odd_offset_of_second(const GoldenFields* fields) {
   if (fields->op >= kAdd) return 1;
-  const tfmpq_conv_params params = conv_params(fields);
+  const tfmpq_conv_params params = tested_conv_params(fields);
   return params.layout == TFMPQ_LAYOUT_PLAIN ? 1 : 4;
 }
 
@@ -263,7 +227,7 @@ static void print_failure(const GoldenFields* fields, int32_t number,
 static int num_places_to_write_over(const GoldenFields* fields) {
   if (fields->op == kAdd) return 2;
   if (fields->op > kAdd) return 0;
-  const tfmpq_conv_params params = conv_params(fields);
+  const tfmpq_conv_params params = tested_conv_params(fields);
   return tested_in_place(fields->op, &params, fields->a_bits, fields->o_bits);
 }
 

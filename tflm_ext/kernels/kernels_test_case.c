@@ -7,9 +7,9 @@
 
 static const char kMagic[8] = {'T', 'F', 'M', 'P', 'Q', 'G', 'V', '1'};
 
-enum { kInput, kSecond, kParameters, kOutput, kNumBuffers };
+enum { kAlignment = 16 };
 
-TFMPQ_ARENA static uint8_t buffers[kNumBuffers][kGoldenBufferBytes];
+TFMPQ_ARENA static uint8_t memory[kGoldenCaseBytes];
 
 int golden_read_header(TfmpqFile* file, int32_t* seed, int32_t* num_cases) {
   char magic[sizeof(kMagic)];
@@ -28,32 +28,37 @@ static int32_t activation_bytes(int32_t height, int32_t width, int32_t channels,
   return height * width * ((channels * bits + 7) / 8);
 }
 
-/* Reads the next bytes of the file into one of the buffers. */
-static int read_buffer(TfmpqFile* file, int index, int32_t num_bytes,
+/* Reads the next bytes of the file to where *used bytes of memory are taken. */
+static int read_buffer(TfmpqFile* file, size_t* used, int32_t num_bytes,
                        Bytes* bytes) {
-  bytes->data = buffers[index];
+  bytes->data = memory + *used;
   bytes->num_bytes = (size_t)num_bytes;
-  if (num_bytes < 0 || num_bytes > kGoldenBufferBytes) {
-    printf("a buffer has %ld bytes, this program holds %ld\n", (long)num_bytes,
-           (long)kGoldenBufferBytes);
+  if (num_bytes < 0 || num_bytes > kGoldenBufferBytes ||
+      bytes->num_bytes > kGoldenCaseBytes - *used) {
+    printf(
+        "a buffer has %ld bytes, this program holds %ld, and %ld of a case\n",
+        (long)num_bytes, (long)kGoldenBufferBytes, (long)kGoldenCaseBytes);
     return -1;
   }
   if (num_bytes == 0) return 0;
-  return tfmpq_file_read(file, buffers[index], (size_t)num_bytes);
+  uint8_t* const destination = memory + *used;
+  *used += (bytes->num_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return tfmpq_file_read(file, destination, bytes->num_bytes);
 }
 
 int golden_read_case(TfmpqFile* file, GoldenCase* golden_case) {
   GoldenFields* fields = &golden_case->fields;
+  size_t used = 0;
   if (tfmpq_file_read(file, fields, sizeof(*fields)) == 0 &&
-      read_buffer(file, kInput,
+      read_buffer(file, &used,
                   activation_bytes(fields->input_height, fields->input_width,
                                    fields->input_channels, fields->a_bits),
                   &golden_case->input) == 0 &&
-      read_buffer(file, kSecond, fields->second_bytes, &golden_case->second) ==
+      read_buffer(file, &used, fields->second_bytes, &golden_case->second) ==
           0 &&
-      read_buffer(file, kParameters, fields->parameters_bytes,
+      read_buffer(file, &used, fields->parameters_bytes,
                   &golden_case->parameters) == 0 &&
-      read_buffer(file, kOutput,
+      read_buffer(file, &used,
                   activation_bytes(fields->output_height, fields->output_width,
                                    fields->output_channels, fields->o_bits),
                   &golden_case->output) == 0) {

@@ -59,8 +59,16 @@ typedef struct {
   Bytes output;
 } GoldenCase;
 
-/* Bytes that no buffer of a case exceeds. */
-enum { kGoldenBufferBytes = 32 * 1024 };
+/* Bytes that no buffer of a case exceeds, and that all four together do not
+ * exceed. */
+#ifndef TFMPQ_GOLDEN_BUFFER_BYTES
+#define TFMPQ_GOLDEN_BUFFER_BYTES (32 * 1024)
+#define TFMPQ_GOLDEN_CASE_BYTES (4 * TFMPQ_GOLDEN_BUFFER_BYTES)
+#endif
+enum {
+  kGoldenBufferBytes = TFMPQ_GOLDEN_BUFFER_BYTES,
+  kGoldenCaseBytes = TFMPQ_GOLDEN_CASE_BYTES
+};
 
 /* Reads the header of a file. Returns 0, or -1 with a message printed. */
 int golden_read_header(TfmpqFile* file, int32_t* seed, int32_t* num_cases);

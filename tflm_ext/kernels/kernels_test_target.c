@@ -2,7 +2,6 @@
 
 #include "tflm_ext/kernels/add.h"
 #include "tflm_ext/kernels/average_pool.h"
-#include "tflm_ext/kernels/kernels_test_case.h"
 #include "tflm_ext/kernels/max_pool.h"
 
 #if defined(TFMPQ_TEST_DSP)
@@ -91,4 +90,50 @@ int tested_in_place(int32_t op, const tfmpq_conv_params* params, int a_bits,
   (void)o_bits;
   return 0;
 #endif
+}
+
+/* Returns the number of a width in the lists of widths.h. */
+static int width_index(int32_t bits) { return bits / 4; }
+
+int tested_triple_index(const GoldenFields* fields) {
+  return (width_index(fields->a_bits) * 3 + width_index(fields->w_bits)) * 3 +
+         width_index(fields->o_bits);
+}
+
+tfmpq_conv_params tested_conv_params(const GoldenFields* fields) {
+  tfmpq_conv_params params = {
+      .input_height = (uint16_t)fields->input_height,
+      .input_width = (uint16_t)fields->input_width,
+      .input_channels = (uint16_t)fields->input_channels,
+      .output_height = (uint16_t)fields->output_height,
+      .output_width = (uint16_t)fields->output_width,
+      .output_channels = (uint16_t)fields->output_channels,
+      .kernel_height = (uint8_t)fields->kernel_height,
+      .kernel_width = (uint8_t)fields->kernel_width,
+      .stride_height = (uint8_t)fields->stride_height,
+      .stride_width = (uint8_t)fields->stride_width,
+      .pad_top = (uint8_t)fields->pad_top,
+      .pad_left = (uint8_t)fields->pad_left,
+      .input_zero_point = (int8_t)fields->input_zero_point,
+      .output_zero_point = (int8_t)fields->output_zero_point,
+      .weight_zero_point = (int8_t)fields->second_zero_point,
+      .shift = (uint8_t)fields->shift,
+      .pre_shift = (uint8_t)fields->pre_shift,
+  };
+  params.layout = (uint8_t)tested_layout(fields->op, &params, fields->a_bits,
+                                         fields->w_bits);
+  return params;
+}
+
+void tested_run_conv(const GoldenFields* fields, const void* input,
+                     const void* weight, const uint8_t* parameters,
+                     void* output, void* scratch) {
+  const tfmpq_conv_params params = tested_conv_params(fields);
+  const void* channels = parameters;
+  const void* zero_points =
+      fields->per_channel_zero_points
+          ? parameters + (size_t)fields->output_channels * sizeof(tfmpq_channel)
+          : NULL;
+  tested_kernels.conv[fields->op][tested_triple_index(fields)](
+      &params, input, weight, channels, zero_points, output, scratch);
 }

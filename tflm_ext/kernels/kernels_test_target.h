@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_ext/kernels/kernels_test_case.h"
 #include "tflm_ext/kernels/types.h"
 
 typedef void (*ConvKernel)(const tfmpq_conv_params*, const void*, const void*,
@@ -26,6 +27,17 @@ typedef struct {
 } TestedKernels;
 
 extern const TestedKernels tested_kernels;
+
+/* Returns the position of a case's widths in lists of triples. */
+int tested_triple_index(const GoldenFields* fields);
+
+/* Returns the parameters of a conv2d, depthwise_conv2d or fully_connected. */
+tfmpq_conv_params tested_conv_params(const GoldenFields* fields);
+
+/* Runs the kernel of such a case. */
+void tested_run_conv(const GoldenFields* fields, const void* input,
+                     const void* weight, const uint8_t* parameters,
+                     void* output, void* scratch);
 
 /* What the kernels' headers say of a conv2d, depthwise_conv2d or
  * fully_connected, op being kConv2D and so on. Of the portable kernels: layout

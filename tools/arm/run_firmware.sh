@@ -13,6 +13,7 @@
 # The status comes from the firmware's last line, `TFMPQ_EXIT <status>`, which
 # both emulators print alike. Without that line the run has failed.
 #
+# TFMPQ_QEMU_PLUGIN: a TCG plugin that QEMU, and no FVP then, is to load.
 # TFMPQ_FIRMWARE_TIMEOUT: seconds until the emulator is stopped (default 240).
 set -eu
 
@@ -56,7 +57,7 @@ done
 
 # Prints the path of the FVP that is to be used, or nothing.
 find_fvp() {
-  if [ "$core" != cortex_m55 ]; then
+  if [ "$core" != cortex_m55 ] || [ -n "${TFMPQ_QEMU_PLUGIN:-}" ]; then
     return 0
   fi
   if [ -n "${TFMPQ_FVP:-}" ]; then
@@ -76,7 +77,8 @@ run_qemu() {
   timeout -k 5 "$time_limit" qemu-system-arm -M "$board" \
     -nographic -monitor none -serial none -icount shift=7 \
     -chardev stdio,id=console,signal=off \
-    -semihosting-config "$semihosting" -kernel "$elf" </dev/null
+    -semihosting-config "$semihosting" -kernel "$elf" \
+    ${TFMPQ_QEMU_PLUGIN:+-plugin "file=$TFMPQ_QEMU_PLUGIN"} </dev/null
 }
 
 # CFGITCMSZ and CFGDTCMSZ 15: both tightly coupled memories are present.
