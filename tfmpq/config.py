@@ -102,8 +102,11 @@ class SearchConfig:
       'Which tensors are searched; the others stay at 8 bits.',
       ('weights', 'activations', 'both'),
   )
+  # Zero points per channel are worth 0.5 to 3 points at equal widths, and
+  # nothing at equal bytes: default run with 4 epochs, reward split, 93.44 %
+  # and cross-entropy 0.1789 per channel, 93.48 % and 0.1777 shared.
   weight_zero_points: str = _field(
-      'per_channel',
+      'shared',
       "Of 4- and 2-bit weights: 'per_channel' (one byte each), or 'shared'.",
       ('per_channel', 'shared'),
   )
