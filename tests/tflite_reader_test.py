@@ -98,7 +98,7 @@ def test_errors_name_the_operator_and_the_key(model):
       ({'z_in': z_in + 1}, f"option 'z_in' is {z_in + 1}, but 'a1' has {z_in}"),
       ({'z_out': 99999}, "'a2': zero point 99999 is outside"),
       ({'w_bits': 7}, "option 'w_bits': expected bits in"),
-      ({'layout': 2}, "option 'layout': expected 0"),
+      ({'layout': 9}, "'layout': depthwise_conv2d has no weight layout 9"),
       ({'shift': 0}, 'expected shift in 1..31'),
       ({'pre_shift': 40}, 'pre_shift in 0..31'),
       ({'k_h': 2}, 'tensor 13: expected a constant int8'),

@@ -10,6 +10,7 @@ import pytest
 from tests import mixed_network
 from tests import mobilenet_specs
 from tests import random_specs
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import reference_ops
@@ -122,6 +123,24 @@ def test_predicted_size_holds_for_many_channels():
     data = _write(network)
     assert len(data) == tflite_writer.flash_bytes(spec, policy, per_channel)
     assert tflite_reader.read(data).policy == policy
+
+
+@pytest.mark.parametrize('target', kernel_targets.Target)
+def test_weights_may_be_laid_out_for_a_target(target):
+  for network in _networks():
+    plan = memory_planner.arena_plan(network.spec, network.policy)
+    data = tflite_writer.write(network, plan, target)
+    assert len(data) == tflite_writer.flash_bytes(
+        network.spec, network.policy, network.per_channel_zero_points, target
+    )
+    read = tflite_reader.read(data)
+    for name, constants in network.constants.items():
+      if isinstance(constants, quantized_network.WeightedLayer):
+        np.testing.assert_array_equal(
+            read.constants[name].weight_codes, constants.weight_codes
+        )
+    same_as_portable = data == tflite_writer.write(network, plan)
+    assert same_as_portable == (not kernel_targets.ops_of(target))
 
 
 def test_fewer_bits_of_a_weight_never_need_more_flash():

@@ -7,12 +7,12 @@ never left out, so the size of a map follows from the network and the policy.
 """
 
 from collections.abc import Mapping
-import math
 import struct
 
 from flatbuffers import flexbuffers
 
 from tfmpq import specs
+from tfmpq import weight_layouts
 
 CUSTOM_CODES = {
     specs.Op.CONV_2D: 'TfmpqConv2D',
@@ -25,8 +25,6 @@ CUSTOM_CODES = {
 
 OFFLINE_PLAN = 'OfflineMemoryAllocation'  # metadata that TFLM reads
 SCALES = 'TfmpqScales'  # metadata: scales of all activations in between
-
-LAYOUT_PLAIN = 0
 
 _WINDOW = {
     'k_h': 1,
@@ -78,7 +76,7 @@ _REQUIRED = {
     specs.Op.MAX_POOL_2D: ('a_bits', 'c_in'),
 }
 # ... and keys with a default; without z_w there is a zero point per channel.
-_WEIGHT: dict[str, int | None] = {'z_w': None, 'layout': LAYOUT_PLAIN}
+_WEIGHT: dict[str, int | None] = {'z_w': None, 'layout': weight_layouts.PLAIN}
 _DEFAULTS: dict[specs.Op, dict[str, int | None]] = {
     specs.Op.CONV_2D: {**_WEIGHT, **_WINDOW},
     specs.Op.DEPTHWISE_CONV_2D: {**_WEIGHT, **_WINDOW},
@@ -100,11 +98,22 @@ def op_of(custom_code: str) -> specs.Op:
   )
 
 
-def weight_runs(op: specs.Op, shape: tuple[int, ...]) -> tuple[int, int]:
-  """Returns (runs, codes per run) of a weight: the shape that is packed."""
+def weight_shape(
+    op: specs.Op, shape: tuple[int, ...], layout: int, num_bytes: int
+) -> tuple[int, int]:
+  """Returns the shape of a packed weight: (runs, bytes per run).
+
+  Args:
+    op: conv2d, depthwise_conv2d or fully_connected.
+    shape: of the weight.
+    layout: of the weight; only in the plain one are there several runs.
+    num_bytes: of the weight in that layout.
+  """
+  if layout != weight_layouts.PLAIN:
+    return 1, num_bytes
   # Depthwise [kH, kW, C] has a run per tap, the others one per output channel.
   runs = shape[0] * shape[1] if op is specs.Op.DEPTHWISE_CONV_2D else shape[0]
-  return runs, math.prod(shape) // runs
+  return runs, num_bytes // runs
 
 
 def encode(op: specs.Op, values: Mapping[str, int | None]) -> bytes:

@@ -28,6 +28,7 @@ from tfmpq import quantized_network
 from tfmpq import specs
 from tfmpq import tflite_file
 from tfmpq import tflite_options
+from tfmpq import weight_layouts
 
 
 def read(data: bytes) -> quantized_network.QuantizedNetwork:
@@ -268,10 +269,10 @@ class _Reader:
     """Notes the weight and returns its codes, None for ops without one."""
     if layer.weight is None:
       return None
-    if options['layout'] != tflite_options.LAYOUT_PLAIN:
+    layout = options['layout']
+    if not weight_layouts.layout_exists(layer.op, layout):
       raise ValueError(
-          f"option 'layout': expected {tflite_options.LAYOUT_PLAIN}, the only "
-          f'layout that is known, received {options["layout"]}'
+          f"option 'layout': {layer.op.value} has no weight layout {layout}"
       )
     channels, bits = self._activations[source].channels, options['w_bits']
     shape = {
@@ -282,15 +283,20 @@ class _Reader:
     if min(shape) < 1:
       raise ValueError(f"option 'c_out' must be positive, received {shape[0]}")
     spec = specs.TensorSpec(layer.weight, specs.TensorKind.WEIGHT, shape)
-    runs, codes_per_run = tflite_options.weight_runs(layer.op, shape)
-    packed_shape = (runs, packing.packed_bytes(codes_per_run, bits))
-    packed = self._constant(constants[0], 'int8', packed_shape)
-    codes = packing.unpack(packed.view(np.uint8), bits, codes_per_run)
+    input_bits = self._activations[source].bits
+    num_bytes = weight_layouts.packed_bytes(
+        layer.op, shape, bits, layout, input_bits
+    )
+    rows = tflite_options.weight_shape(layer.op, shape, layout, num_bytes)
+    packed = self._constant(constants[0], 'int8', rows).tobytes()
+    codes = weight_layouts.unpack(
+        layer.op, packed, bits, layout, input_bits, shape
+    )
     self._tensors.append(spec)
     self._weight_bits[layer.weight] = bits
     if bits != 8:
       self._zero_points_stored_once[layer.name] = options['z_w'] is not None
-    return codes.reshape(shape)
+    return codes
 
   def _constant(self, index: int, dtype: str, shape) -> np.ndarray:
     """Returns a constant tensor, which must have that type and shape."""

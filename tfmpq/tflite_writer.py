@@ -22,9 +22,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import packing
 from tfmpq import quantization
@@ -33,19 +35,24 @@ from tfmpq import specs
 from tfmpq import tflite_file
 from tfmpq import tflite_layout
 from tfmpq import tflite_options
+from tfmpq import weight_layouts
 
 _PLAN_VERSION = 1
 _PLAN_ONLINE = -1  # TFLM places what has this offset; constants need no place
 
 
 def write(
-    network: quantized_network.QuantizedNetwork, plan: memory_planner.Plan
+    network: quantized_network.QuantizedNetwork,
+    plan: memory_planner.Plan,
+    target: kernel_targets.Target = kernel_targets.Target.PORTABLE,
 ) -> bytes:
   """Returns the content of the .tflite; equal networks give equal bytes.
 
   Args:
     network: what to write.
-    plan: where activations lie in the arena, one offset for each.
+    plan: where activations lie in the arena, one offset for each. Scratch
+      memory is not planned: ops ask the interpreter for it.
+    target: instruction set whose kernels are to read the weights fast.
 
   Raises:
     ValueError: the plan is not valid for the network, input or output have
@@ -55,39 +62,51 @@ def write(
       network.spec, network.policy, in_place=True
   )
   plan.check(buffers)
-  return tflite_layout.serialize(_model(network, plan.offsets))
+  return tflite_layout.serialize(_model(network, plan.offsets, target))
 
 
 def flash_bytes(
     spec: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     per_channel_zero_points: bool,
+    target: kernel_targets.Target = kernel_targets.Target.PORTABLE,
 ) -> int:
   """Returns the size of the .tflite of any network with that spec and policy.
 
-  Widths of activations do not matter, and each weight's width adds its own
-  term (see `tflite_layout`), so a real file is written only once per spec; that
-  is cached, because a search asks for thousands of policies.
+  Each weight adds its own term (see `tflite_layout`), in which the width of the
+  layer's input matters only as far as the weight's layout depends on it; so
+  real files are written only once per spec. That is cached, because a search
+  asks for thousands of policies.
   """
   policy.check(spec)
-  fixed, by_weight = _size_terms(spec, per_channel_zero_points)
+  fixed, by_weight = _size_terms(spec, per_channel_zero_points, target)
   bits = policy.as_dict()
   return tflite_layout.file_bytes(
-      fixed + sum(terms[bits[weight]] for weight, terms in by_weight.items())
+      fixed
+      + sum(
+          terms[bits[weight], bits[source]]
+          for (weight, source), terms in by_weight.items()
+      )
   )
+
+
+# (weight, activation with the input's width) -> widths of both -> bytes.
+_Terms = Mapping[tuple[str, str], Mapping[tuple[int, int], int]]
 
 
 @functools.lru_cache(maxsize=4)
 def _size_terms(
-    spec: specs.NetworkSpec, per_channel_zero_points: bool
-) -> tuple[int, Mapping[str, Mapping[int, int]]]:
-  """Returns (bytes whatever the policy, weight name -> bits -> bytes)."""
-  by_weight: dict[str, dict[int, int]] = {t.name: {} for t in spec.weights}
+    spec: specs.NetworkSpec,
+    per_channel_zero_points: bool,
+    target: kernel_targets.Target,
+) -> tuple[int, _Terms]:
+  """Returns (bytes whatever the policy, bytes of weights)."""
+  by_weight: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
   fixed = 0
-  for bits in specs.BIT_WIDTHS:
-    policy = specs.QuantizationPolicy.uniform(spec, bits, 8)
+  for widths in itertools.product(specs.BIT_WIDTHS, repeat=2):
+    policy = specs.QuantizationPolicy.uniform(spec, *widths)
     network = _zero_network(spec, policy, per_channel_zero_points)
-    model = _model(network, {t.name: 0 for t in spec.activations})
+    model = _model(network, {t.name: 0 for t in spec.activations}, target)
     fixed = tflite_layout.body_bytes(model)
     for layer, operator in zip(spec.layers, model.operators, strict=True):
       if layer.weight is None:
@@ -97,7 +116,9 @@ def _size_terms(
           tflite_layout.constant_bytes(len(tensor.data))
           for tensor in (weight, parameters)
       )
-      by_weight[layer.weight][policy.bits(spec, layer.weight)] = term
+      source = spec.bits_owner(layer.inputs[0])
+      bits = policy.bits(spec, layer.weight), policy.bits(spec, source)
+      by_weight.setdefault((layer.weight, source), {})[bits] = term
       fixed -= term
   return fixed, by_weight
 
@@ -153,17 +174,22 @@ def _zero_constants(
 
 
 def _model(
-    network: quantized_network.QuantizedNetwork, offsets: Mapping[str, int]
+    network: quantized_network.QuantizedNetwork,
+    offsets: Mapping[str, int],
+    target: kernel_targets.Target,
 ) -> tflite_file.Model:
   """Returns the content of the file."""
   spec = network.spec
+  kernels = kernel_targets.NetworkKernels(spec, target).choose(
+      network.policy.as_dict()
+  )
   _check_names(spec)
   activations = (spec.input, *(layer.output for layer in spec.layers))
   index = {name: i for i, name in enumerate(activations)}
   tensors = [_activation(network, name) for name in activations]
   operators = []
-  for layer in spec.layers:
-    constants = _constant_tensors(network, layer)
+  for layer, kernel in zip(spec.layers, kernels, strict=True):
+    constants = _constant_tensors(network, layer, kernel)
     inputs = [index[name] for name in layer.inputs]
     inputs += range(len(tensors), len(tensors) + len(constants))
     tensors += constants
@@ -172,7 +198,9 @@ def _model(
             custom_code=tflite_options.CUSTOM_CODES[layer.op],
             inputs=tuple(inputs),
             outputs=(index[layer.output],),
-            options=tflite_options.encode(layer.op, _options(network, layer)),
+            options=tflite_options.encode(
+                layer.op, _options(network, layer, kernel.layout)
+            ),
         )
     )
   places = [offsets[name] for name in activations]
@@ -242,22 +270,27 @@ def _activation(
 
 
 def _constant_tensors(
-    network: quantized_network.QuantizedNetwork, layer: specs.LayerSpec
+    network: quantized_network.QuantizedNetwork,
+    layer: specs.LayerSpec,
+    kernel: kernel_targets.Kernel,
 ) -> list[tflite_file.Tensor]:
   """Returns the weight, if there is one, and the parameters, if any."""
   tensors = []
   if layer.weight is not None:
     codes = network.constants[layer.name].weight_codes
-    runs = codes.reshape(tflite_options.weight_runs(layer.op, codes.shape))
     bits = network.policy.bits(network.spec, layer.weight)
-    packed = packing.pack(runs, bits)  # [runs, bytes per run]
+    data = weight_layouts.pack(
+        layer.op, codes, bits, kernel.layout, kernel.input_bits
+    )
     default = f'{layer.name}/weight'
     tensors.append(
         tflite_file.Tensor(
-            shape=packed.shape,
+            shape=tflite_options.weight_shape(
+                layer.op, codes.shape, kernel.layout, len(data)
+            ),
             dtype='int8',
             name='' if layer.weight == default else layer.weight,
-            data=packed.tobytes(),
+            data=data,
         )
     )
   if layer.op is not specs.Op.MAX_POOL_2D:
@@ -296,7 +329,9 @@ def _parameters(
 
 
 def _options(
-    network: quantized_network.QuantizedNetwork, layer: specs.LayerSpec
+    network: quantized_network.QuantizedNetwork,
+    layer: specs.LayerSpec,
+    layout: int,
 ) -> dict[str, int | None]:
   """Returns every option of a layer, defaults included."""
   spec, params = network.spec, network.params
@@ -322,19 +357,21 @@ def _options(
     return options | {'shift': constants.shift}
   options |= dataclasses.asdict(constants.rescale)
   if layer.weight is not None:
-    options |= _weight_options(network, layer)
+    options |= _weight_options(network, layer, layout)
   return options
 
 
 def _weight_options(
-    network: quantized_network.QuantizedNetwork, layer: specs.LayerSpec
+    network: quantized_network.QuantizedNetwork,
+    layer: specs.LayerSpec,
+    layout: int,
 ) -> dict[str, int | None]:
   bits = network.policy.bits(network.spec, layer.weight)
   stored_once = bits != 8 and not network.per_channel_zero_points
   options = {
       'w_bits': bits,
       'z_w': 2 ** (bits - 1) if stored_once else None,
-      'layout': tflite_options.LAYOUT_PLAIN,
+      'layout': layout,
   }
   if layer.op is not specs.Op.DEPTHWISE_CONV_2D:
     options['c_out'] = network.spec.tensor(layer.output).shape[2]
