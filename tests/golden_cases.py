@@ -218,13 +218,11 @@ def layer_case(
     rng: the source of codes and parameters.
     layer: op and geometry.
     size: (height, width) of the input.
-    channels: of input and output; a depthwise_conv2d has those of its input.
-    bits: of input, weight and output.
-    extreme: see the module's docstring.
+    channels: of input and output; as for `weighted_case`.
+    bits, extreme: as for `weighted_case`.
   """
   c_in, c_out = channels
-  if layer.op is specs.Op.DEPTHWISE_CONV_2D:
-    c_out = c_in
+  c_out = c_in if layer.op is specs.Op.DEPTHWISE_CONV_2D else c_out
   shape = {
       specs.Op.CONV_2D: (c_out, *layer.kernel_size, c_in),
       specs.Op.DEPTHWISE_CONV_2D: (*layer.kernel_size, c_in),

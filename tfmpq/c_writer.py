@@ -211,7 +211,10 @@ def _check_plan(model: c_text.Model) -> None:
   needed = {}
   for tensor in model.network.spec.activations:
     bits = model.network.params[tensor.name].bits
-    needed[tensor.name] = packing.activation_bytes(tensor.shape, bits)
+    height, width, channels = tensor.shape
+    needed[tensor.name] = packing.activation_bytes(
+        (height, width, channels), bits
+    )
   for layer, kernel in model.kernels.items():
     if kernel.scratch_bytes:
       needed[memory_planner.scratch_name(layer)] = kernel.scratch_bytes

@@ -170,7 +170,7 @@ def deploy(
   run_dir.atomic_write(work / _IMAGES, codes.tobytes())
   run_dir.atomic_write(work / _EXPECTED, expected.tobytes())
   build = build or (lambda names, model: build_programs(names, model, root))
-  programs = {}
+  programs: dict[str, pathlib.Path] = {}
   for target in targets:
     programs |= build(
         [c for c in cores if kernel_targets.of_core(c) is target],
