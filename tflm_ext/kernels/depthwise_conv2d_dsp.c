@@ -55,7 +55,12 @@ typedef struct {
   uint32_t output_quad_bytes;
   int8_t zero_points[kTfmpqGroupChannels]; /* Of the weights. */
   const tfmpq_channel* channels;
+  tfmpq_channel shifted_channels[kTfmpqGroupChannels];
 } Group;
+
+/* Up to this pre_shift, weights less their zero points (-255 to 255), shifted,
+ * are halfwords. */
+enum { kMaxTapShift = 7 };
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -202,7 +207,7 @@ static void start_group(Layer* layer, const Arguments* arguments,
 static tfmpq_compute_row choose_row(const Parts* parts,
                                     const tfmpq_conv_params* params) {
   if (params->kernel_height != 3 || params->kernel_width != 3 ||
-      params->pre_shift != 0) {
+      params->pre_shift > kMaxTapShift) {
     return NULL;
   }
   if (params->stride_width == 1) return parts->compute_row_3x3;
@@ -252,6 +257,24 @@ static Layer make_layer(const Parts* parts, const Arguments* arguments) {
   return layer;
 }
 
+/* Applies pre_shift to the taps of 3x3 and to the biases, so that it is in
+ * every sum: compute_row does nothing about it. */
+static void shift_taps(const Layer* layer, Group* group) {
+  const int shift = layer->params->pre_shift;
+  if (shift == 0) return;
+  for (uint32_t i = 0; i < kTfmpqGroupChannels * kTfmpqTapWords3x3; ++i) {
+    const uint32_t pair = layer->taps[i];
+    layer->taps[i] = (pair >> 16 << 16 << shift) | (uint16_t)(pair << shift);
+  }
+  for (uint32_t c = 0; c < group->num_channels; ++c) {
+    const tfmpq_channel* channel = &group->channels[c];
+    group->shifted_channels[c].bias =
+        (int32_t)((uint32_t)channel->bias << shift);
+    group->shifted_channels[c].multiplier = channel->multiplier;
+  }
+  group->channels = group->shifted_channels;
+}
+
 /* Moves pixels that are `from_bytes` apart together. */
 static void close_gaps(uint8_t* pixels, uint32_t num_pixels,
                        uint32_t from_bytes, uint32_t to_bytes) {
@@ -276,6 +299,7 @@ static __attribute__((noinline)) void depthwise_conv2d(
     start_group(&layer, arguments, first, &group);
     if (layer.compute_row != NULL) {
       parts->read_taps_3x3(&group.taps, layer.taps);
+      shift_taps(&layer, &group);
     } else {
       parts->read_taps(&group.taps, layer.taps);
     }
