@@ -9,7 +9,9 @@ from tflm_ext.benchmarks import counts
 from tflm_ext.benchmarks import layers
 from tflm_ext.benchmarks import networks
 from tflm_ext.benchmarks import table
+from tflm_ext.benchmarks import targets
 from tfmpq import firmware
+from tfmpq import kernel_targets
 
 _ROOT = pathlib.Path('.')
 _COMMITTED = pathlib.Path('tflm_ext/benchmarks/instructions.csv')
@@ -95,6 +97,24 @@ def test_a_row_survives_the_file(tmp_path):
   assert rows[0].as_dict()['instructions_per_mac'] == 1.1
 
 
+def test_committed_table_is_that_of_the_committed_rows():
+  text = table.text(counts.read_csv(_COMMITTED)) + '\n'
+  assert _COMMITTED.with_suffix('.txt').read_text() == text, _HOW_TO_UPDATE
+
+
+def test_every_layer_has_a_target():
+  names = [layer.spec.name for layer in layers.LAYERS]
+  for limits in targets.LIMITS.values():
+    assert list(limits) == names
+  limits = targets.LIMITS[kernel_targets.Target.DSP][names[0]]
+  assert [limits.of(*bits) for bits in ((8, 8), (4, 4), (4, 2), (2, 2))] == [
+      1.0,
+      1.1,
+      1.05,
+      0.7,
+  ]
+
+
 def test_a_slower_kernel_is_found():
   committed = [dataclasses.replace(_ROW, instructions_weighted=2_000_000)]
 
@@ -121,8 +141,11 @@ def test_table_shows_the_worst_of_all_widths_of_the_output():
   ]
   text = table.text(rows)
   assert text.count('1.080') == 9
+  # Above the target where input and weight have 2 bits.
+  assert text.count('1.080*') == 1
   assert '1.020' not in text
   weighted = [
       dataclasses.replace(row, instructions_weighted=2_048_000) for row in rows
   ]
   assert '1.080 (2.000)' in table.text(weighted)
+  assert '1.080* (2.000)' in table.text(weighted)

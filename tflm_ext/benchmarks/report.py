@@ -7,8 +7,9 @@ runs the layers of layers.py with all widths of input, weight and output, and
 whole networks, under QEMU, compares every output with the NumPy reference, and
 prints one table. These are instructions, not cycles; every run counts the same.
 
---json writes every row; --csv the table that is committed as instructions.csv,
-against which counts_test compares.
+--json writes every row; --csv the rows that are committed as instructions.csv,
+against which tests/benchmark_counts_test.py compares, and the printed table
+beside them as .txt.
 """
 
 import json
@@ -44,7 +45,9 @@ def main(argv: list[str]) -> None:
     sys.exit(f'report: {error}')
   print(table.text(rows))
   if _CSV.value:
-    counts.write_csv(rows, user_paths.resolve(_CSV.value))
+    path = user_paths.resolve(_CSV.value)
+    counts.write_csv(rows, path)
+    path.with_suffix('.txt').write_text(table.text(rows) + '\n')
   if _JSON.value:
     lines = ',\n'.join(json.dumps(row.as_dict()) for row in rows)
     user_paths.resolve(_JSON.value).write_text(f'[\n{lines}\n]\n')

@@ -1,4 +1,9 @@
-"""The table that the report prints."""
+"""The table that the report prints, and that is committed as instructions.txt.
+
+A cell is the most instructions per MAC over all widths of the output; in
+parentheses the weighted count (counts.Row); a star where that is above
+targets.py. Instructions are not cycles.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,14 @@ import itertools
 
 from tflm_ext.benchmarks import counts
 from tflm_ext.benchmarks import layers
+from tflm_ext.benchmarks import targets
+from tfmpq import kernel_targets
 from tfmpq import specs
 
 # Widths of input and weight; a cell is the worst over all widths of the output.
 _COLUMNS = tuple(itertools.product(reversed(specs.BIT_WIDTHS), repeat=2))
-_NAME_WIDTH = 28
+_NAME_WIDTH = 27
+_CELL_WIDTH = 17
 
 
 def text(rows: Sequence[counts.Row]) -> str:
@@ -25,10 +33,10 @@ def text(rows: Sequence[counts.Row]) -> str:
 
 def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
   lines = [
-      f'{core}: instructions per MAC, the most over all widths of the output; '
-      'in parentheses weighted',
+      f'{core}: instructions per MAC, the most over all widths of the output '
+      '(weighted), * above the target',
       f'{"layer":<{_NAME_WIDTH}}'
-      + ''.join(f'{f"a{a} w{w}":>15}' for a, w in _COLUMNS),
+      + ''.join(f'{f"a{a} w{w}":>{_CELL_WIDTH}}' for a, w in _COLUMNS),
   ]
   for layer in layers.LAYERS:
     of_layer = [row for row in rows if row.layer == layer.spec.name]
@@ -40,13 +48,13 @@ def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
   networks = [row for row in rows if row.op == 'network']
   if networks:
     lines.append(
-        f'{"network":<{_NAME_WIDTH}}{"MACs":>15}{"instructions":>15}'
-        f'{"per MAC":>15}{"code, bytes":>15}'
+        f'{"network":<{_NAME_WIDTH}}{"MACs":>{_CELL_WIDTH}}{"instructions":>{_CELL_WIDTH}}'
+        f'{"per MAC":>{_CELL_WIDTH}}{"code, bytes":>{_CELL_WIDTH}}'
     )
   for row in networks:
     lines.append(
-        f'{row.layer:<{_NAME_WIDTH}}{row.macs:>15,}{row.instructions:>15,}'
-        f'{row.instructions_per_mac:>15.3f}{row.code_bytes:>15,}'
+        f'{row.layer:<{_NAME_WIDTH}}{row.macs:>{_CELL_WIDTH},}{row.instructions:>{_CELL_WIDTH},}'
+        f'{row.instructions_per_mac:>{_CELL_WIDTH}.3f}{row.code_bytes:>{_CELL_WIDTH},}'
     )
   return '\n'.join(lines)
 
@@ -54,7 +62,10 @@ def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
 def _cell(rows: Sequence[counts.Row], a: int, w: int) -> str:
   members = [row for row in rows if (row.a, row.w) == (a, w)]
   worst = max(row.instructions_per_mac for row in members)
+  target = kernel_targets.of_core(members[0].core)
+  limit = targets.LIMITS[target][members[0].layer].of(a, w)
+  shown = f'{worst:.3f}' + ('*' if worst > limit else '')
   weighted = [row.instructions_weighted for row in members]
-  if None in weighted:
-    return f'{worst:>15.3f}'
-  return f'{worst:.3f} ({max(weighted) / members[0].macs:.3f})'.rjust(15)
+  if None not in weighted:
+    shown += f' ({max(weighted) / members[0].macs:.3f})'
+  return shown.rjust(_CELL_WIDTH)
