@@ -193,7 +193,7 @@ def _dsp_conv2d(shape: Geometry, a: int, w: int, o: int) -> Kernel | None:
   num_elements = _round_up(shape.num_elements, group)
   scratch_bytes = num_elements * (2 if a == w == 2 else 4)
   if shape.kernel_size != (1, 1) and shape.input_shape[2] % group:
-    scratch_bytes += _round_up(num_elements * a // 8, 4)
+    scratch_bytes += num_elements + 4
   return Kernel(Target.DSP, a, weight_layouts.DSP, scratch_bytes)
 
 

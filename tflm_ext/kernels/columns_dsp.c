@@ -25,6 +25,25 @@ TFMPQ_INLINE void load_group(const uint8_t* codes, int bits, uint32_t* even,
   }
 }
 
+/* Writes two words, `stride` (1 or 2) words apart. Returns where the next go.
+ */
+TFMPQ_INLINE uint32_t* write_group(uint32_t* columns, uint32_t even,
+                                   uint32_t odd, uint32_t stride) {
+  if (stride == 1) {
+    columns[0] = even;
+    columns[1] = odd;
+    return columns + 2;
+  }
+  /* GCC adds to the address in an instruction of its own. */
+  __asm__ volatile(
+      "str %1, [%0], #8\n"
+      "str %2, [%0], #8\n"
+      : "+r"(columns)
+      : "r"(even), "r"(odd)
+      : "memory");
+  return columns;
+}
+
 TFMPQ_INLINE int32_t expand(const uint8_t* codes, uint32_t num_groups,
                             uint32_t* columns, uint32_t stride, int bits) {
   const uint8_t* const end = codes + tfmpq_group_bytes(num_groups, bits);
@@ -33,30 +52,24 @@ TFMPQ_INLINE int32_t expand(const uint8_t* codes, uint32_t num_groups,
     uint32_t even;
     uint32_t odd;
     load_group(codes, bits, &even, &odd);
-    columns[0] = even;
-    columns[stride] = odd;
+    columns = write_group(columns, even, odd, stride);
     sum = tfmpq_smlad(even, kOnes, sum);
     sum = tfmpq_smlad(odd, kOnes, sum);
     codes += tfmpq_group_bytes(1, bits);
-    columns += 2 * stride;
   }
   return sum;
 }
 
-int32_t tfmpq_expand_a8(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 8);
-}
-
-int32_t tfmpq_expand_a4(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 4);
-}
-
-int32_t tfmpq_expand_a2(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 2);
-}
+/* The usual strides are constants. */
+#define DEFINE_EXPAND(a)                                               \
+  int32_t tfmpq_expand_a##a(const uint8_t* codes, uint32_t num_groups, \
+                            uint32_t* columns, uint32_t stride) {      \
+    return stride == 2 ? expand(codes, num_groups, columns, 2, a)      \
+                       : expand(codes, num_groups, columns, 1, a);     \
+  }
+DEFINE_EXPAND(8)
+DEFINE_EXPAND(4)
+DEFINE_EXPAND(2)
 
 /* Returns sum + the 16 codes of a word. */
 TFMPQ_INLINE int32_t add_codes_of_2_bits(uint32_t word, int32_t sum) {

@@ -177,8 +177,7 @@ TFMPQ_INLINE uint32_t pack_quad(uint32_t bytes, int bits) {
     const uint32_t two = (bytes | bytes >> 4) & 0x00ff00ff;
     return (two | two >> 8) & 0xffff;
   }
-  /* Byte i times 2^(24 - 6 i): bits 24 + 2 i. */
-  return bytes * 0x01041040u >> 24;
+  return tfmpq_pack_2_bits(bytes);
 }
 
 TFMPQ_INLINE void write_row(const uint32_t* codes, uint32_t width,

@@ -3,12 +3,8 @@
  * channels a to d, pixels 0 and 1 each, in r4 to r11; a copy of the task at sp;
  * r0, r2, r3, r12 and lr may change. Moves the task's channels, zero points and
  * codes on to the next block. */
-#include <stddef.h>
-#include <stdint.h>
-
 #include "tflm_ext/kernels/assembly_dsp.h"
-#include "tflm_ext/kernels/outputs_dsp.h"
-#include "tflm_ext/kernels/products_dsp.h"
+#include "tflm_ext/kernels/products_dsp.h" /* Declares the functions. */
 
 /* Leaves r0 at the channels. From here on the task is at sp + 8. */
 #define BEGIN(name)    \
@@ -31,27 +27,34 @@
   RESCALE_W8("r10", "r11")
 
 /* A channel whose zero point is in r12, `rotate` bits from the right; r1 and lr
- * hold the sums of the elements of each pixel. */
-#define RESCALE_W4(sum0, sum1, rotate)             \
+ * hold the sums of the elements of each pixel. pre_shift: nothing, or what
+ * shifts both sums. */
+#define RESCALE_W4(sum0, sum1, rotate, pre_shift)             \
   "ldrd r2, r3, [r0], #8\n"                        \
   "add " sum0 ", r2\n"                             \
   "add " sum1 ", r2\n"                             \
   "sxtb r2, r12" rotate "\n"                       \
   "mls " sum0 ", r2, r1, " sum0 "\n"               \
   "mls " sum1 ", r2, lr, " sum1 "\n"               \
+  pre_shift(sum0, sum1)                            \
   "ldr r2, [sp, #44]\n" /* Offset. */              \
   "smmla " sum0 ", " sum0 ", r3, r2\n"             \
   "smmla " sum1 ", " sum1 ", r3, r2\n"
-#define RESCALE_ALL_W4                   \
+#define NO_PRE_SHIFT(sum0, sum1)
+#define PRE_SHIFT(sum0, sum1) \
+  "ldr r2, [sp, #64]\n"       \
+  "lsl " sum0 ", r2\n"        \
+  "lsl " sum1 ", r2\n"
+#define RESCALE_ALL_W4(pre_shift)        \
   "ldrd r12, r2, [sp, #28]\n"            \
   "add r2, r12\n"                        \
   "str r2, [sp, #28]\n"                  \
   "ldr r12, [r12]\n"                     \
   "ldrd r1, lr, [sp, #36]\n"             \
-  RESCALE_W4("r4", "r5", "")             \
-  RESCALE_W4("r6", "r7", ", ror #8")     \
-  RESCALE_W4("r8", "r9", ", ror #16")    \
-  RESCALE_W4("r10", "r11", ", ror #24")
+  RESCALE_W4("r4", "r5", "", pre_shift)             \
+  RESCALE_W4("r6", "r7", ", ror #8", pre_shift)     \
+  RESCALE_W4("r8", "r9", ", ror #16", pre_shift)    \
+  RESCALE_W4("r10", "r11", ", ror #24", pre_shift)
 
 /* Shifts and saturates. Leaves r0 at the codes of pixel 0, r3 of pixel 1. */
 #define SATURATE(sum, saturate) \
@@ -118,32 +121,9 @@
 FINISH("tfmpq_finish_w8_o8", RESCALE_ALL_W8, WRITE_O8);
 FINISH("tfmpq_finish_w8_o4", RESCALE_ALL_W8, WRITE_O4);
 FINISH("tfmpq_finish_w8_o2", RESCALE_ALL_W8, WRITE_O2);
-FINISH("tfmpq_finish_w4_o8", RESCALE_ALL_W4, WRITE_O8);
-FINISH("tfmpq_finish_w4_o4", RESCALE_ALL_W4, WRITE_O4);
-FINISH("tfmpq_finish_w4_o2", RESCALE_ALL_W4, WRITE_O2);
-
-/* Does in C what the others do; `sums` are those of r4 to r11. */
-void tfmpq_finish_shifted_block(tfmpq_products_task* task,
-                                const int32_t sums[][kTfmpqBlockPixels]);
-void tfmpq_finish_shifted_block(tfmpq_products_task* task,
-                                const int32_t sums[][kTfmpqBlockPixels]) {
-  for (int i = kTfmpqBlockPixels - 1; i >= 0; --i) {
-    int32_t products[kTfmpqBlockChannels];
-    for (int c = 0; c < kTfmpqBlockChannels; ++c) products[c] = sums[c][i];
-    tfmpq_write_block(task, task->channels, task->zero_points, task->sums[i],
-                      products, task->codes + (i == 0 ? 0 : task->pixel_bytes));
-  }
-  task->channels += kTfmpqBlockChannels;
-  task->zero_points += task->zero_point_step;
-  task->codes += kTfmpqBlockChannels * task->bits / 8;
-}
-
-__asm__(TFMPQ_FUNCTION("tfmpq_finish_shifted")
-        "push {r1, lr}\n"
-        "push {r4-r11}\n"
-        "add r0, sp, #40\n"
-        "mov r1, sp\n"
-        "bl tfmpq_finish_shifted_block\n"
-        "add sp, #32\n"
-        "pop {r1, pc}\n"
-        TFMPQ_END_FUNCTION("tfmpq_finish_shifted"));
+FINISH("tfmpq_finish_w4_o8", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O8);
+FINISH("tfmpq_finish_w4_o4", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O4);
+FINISH("tfmpq_finish_w4_o2", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O2);
+FINISH("tfmpq_finish_shifted_o8", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O8);
+FINISH("tfmpq_finish_shifted_o4", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O4);
+FINISH("tfmpq_finish_shifted_o2", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O2);

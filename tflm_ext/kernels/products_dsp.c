@@ -16,7 +16,8 @@
 #include "tflm_ext/kernels/assembly_dsp.h"
 
 /* Copies the task to the stack, up to `bits`. `entry` sets r6, the field of that
- * name, from r4, the columns, and r5, their end. */
+ * name, and r7, the number of blocks, to the end of their weights; r4 holds the
+ * columns, r5 their end. */
 #define BEGIN(name, entry)             \
   TFMPQ_FUNCTION(name)                 \
   "push {r4-r11, lr}\n"                \
@@ -25,7 +26,7 @@
   "ldm r0!, {r4-r11}\n"                \
   entry                                \
   "stm sp, {r4-r11}\n"                 \
-  "cmp r7, #0\n" /* num_blocks */      \
+  "cmp r1, r7\n"                      \
   "beq 9f\n"                           \
   "ldm r0, {r4-r11}\n"                 \
   "add r2, sp, #32\n"                  \
@@ -35,8 +36,7 @@
   "ldr r12, [sp, #52]\n" /* finish */                  \
   "blx r12\n"                                          \
   "ldr r2, [sp, #12]\n"                                \
-  "subs r2, #1\n"                                      \
-  "str r2, [sp, #12]\n"                                \
+  "cmp r1, r2\n"                                       \
   "bne 2b\n"                                           \
   "9:\n"                                               \
   "mov r0, r1\n"                                       \
@@ -45,15 +45,19 @@
   TFMPQ_END_FUNCTION(name)
 
 /* The loop takes 4 groups of elements per round; the first round only as many
- * as are left over. `entry` is the number of bytes of code before those; groups
- * have instructions of 4 bytes only. (pc reads 4 bytes ahead: of the label.) */
-#define ENTRY(group_bytes)      \
-  "sub r2, r5, r4\n"            \
-  "lsr r2, #4\n"                \
-  "rsb r2, #0\n"                \
-  "and r2, #3\n"                \
-  "mov r3, #" group_bytes "\n"  \
-  "mul r6, r2, r3\n"
+ * as are left over. `entry` is the number of bytes of code before those, less 2
+ * (pc reads 4 bytes ahead of an instruction of 2); groups have instructions of 4
+ * bytes only. */
+#define ENTRY(group_bytes, weight_shift)         \
+  "sub r2, r5, r4\n"                             \
+  "lsr r2, #4\n" /* Groups. */                   \
+  "mul r7, r7, r2\n"                             \
+  "add r7, r1, r7, lsl #" weight_shift "\n"      \
+  "rsb r2, #0\n"                                 \
+  "and r2, #3\n"                                 \
+  "mov r3, #" group_bytes "\n"                   \
+  "mul r6, r2, r3\n"                             \
+  "sub r6, #2\n"
 
 /* Sums of a block start with the 8 words at sp + 68. */
 #define LOOP(group)        \
@@ -63,7 +67,6 @@
   "ldr r0, [sp]\n"         \
   "ldr r12, [sp, #8]\n"    \
   "add pc, r12\n"          \
-  "nop.n\n"                \
   "1:\n"                   \
   group group group group  \
   "ldr r12, [sp, #4]\n"    \
@@ -106,7 +109,7 @@
   MULTIPLY_C("lr")          \
   "sxtb16 lr, lr, ror #8\n" \
   MULTIPLY_D("lr")
-__asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
+__asm__(BEGIN("tfmpq_products_w8", ENTRY("96", "4"))
         START_WITH_0
         "ldrd r2, r3, [sp, #28]\n"
         "rsb r2, #0\n"
@@ -136,7 +139,7 @@ __asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
   MULTIPLY_D("lr")             \
   "and r12, r12, #0x00f000f0\n" \
   MULTIPLY_B("r12")
-__asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
+__asm__(BEGIN("tfmpq_products_w4", ENTRY("104", "3"))
         START_WITH_0
         "ldrd r2, r3, [sp, #28]\n"
         "lsl r2, #7\n"
@@ -175,7 +178,7 @@ __asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
   HALF_GROUP_W2("lr")          \
   "uxtb16 r12, r12, ror #8\n"  \
   HALF_GROUP_W2("r12")
-__asm__(BEGIN("tfmpq_products_w2", ENTRY("108"))
+__asm__(BEGIN("tfmpq_products_w2", ENTRY("108", "2"))
         START_WITH_0
         LOOP(GROUP_W2)
         "sub r4, r6\n"
@@ -236,7 +239,10 @@ __asm__(BEGIN("tfmpq_products_w2", ENTRY("108"))
   "cmp r0, r2\n"                                \
   "bne 3b\n"
 /* The field `entry` holds the bytes of a block's weights. */
-__asm__(BEGIN("tfmpq_products_a2_w2", "sub r6, r5, r4\n lsr r6, #1\n")
+__asm__(BEGIN("tfmpq_products_a2_w2", "sub r6, r5, r4\n"
+              "lsr r6, #1\n"
+              "mul r7, r7, r6\n"
+              "add r7, r1\n")
         "2:\n"
         "ldr r0, [sp]\n"
         "movw r10, #0x3003\n"

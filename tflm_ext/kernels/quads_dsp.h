@@ -31,6 +31,11 @@ TFMPQ_INLINE uint32_t tfmpq_equal_quad(int32_t code, int bits) {
   return (bits == 4 ? 0x1111u : 0x55u) * (uint32_t)code;
 }
 
+/* Returns the quad of 4 codes of 2 bits that take a byte each. */
+TFMPQ_INLINE uint32_t tfmpq_pack_2_bits(uint32_t bytes) {
+  return bytes * 0x01041040u >> 24; /* Byte i times 2^(24 - 6 i). */
+}
+
 /* Splits two quads, of neighbours in a row, into the pairs of 4 channels; those
  * of channel c go to pairs[c * stride]. */
 TFMPQ_INLINE void tfmpq_split_quads(uint32_t left, uint32_t right, int bits,
