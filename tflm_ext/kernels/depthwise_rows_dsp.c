@@ -101,6 +101,14 @@ TFMPQ_INLINE void split_taps(const tfmpq_taps* taps, uint32_t left,
   }
 }
 
+/* Shifts both halfwords of the pairs of a group. */
+TFMPQ_INLINE void shift_pairs(uint32_t* pairs, uint32_t shift) {
+  const uint32_t mask = ~(((1u << shift) - 1) << 16);
+  for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+    pairs[c] = (pairs[c] << shift) & mask;
+  }
+}
+
 TFMPQ_INLINE void read_taps_3x3(const tfmpq_taps* taps, uint32_t* to,
                                 int bits) {
   const uint8_t* codes = taps->codes;
@@ -115,6 +123,10 @@ TFMPQ_INLINE void read_taps_3x3(const tfmpq_taps* taps, uint32_t* to,
     uint32_t second[kTfmpqGroupChannels];
     split_taps(taps, quads[0], quads[1], ~0u, first, bits);
     split_taps(taps, quads[1], quads[2], ~0u, second, bits);
+    if (taps->shift != 0) {
+      shift_pairs(first, taps->shift);
+      shift_pairs(second, taps->shift);
+    }
     for (int c = 0; c < kTfmpqGroupChannels; ++c) {
       uint32_t* pairs = to + c * kTfmpqTapWords3x3;
       pairs[0] = first[c];
