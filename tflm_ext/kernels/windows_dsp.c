@@ -139,8 +139,8 @@ static uint8_t* gather_padding(const tfmpq_windows* windows, uint8_t* to,
 }
 
 /* Any window. */
-TFMPQ_INLINE void gather(const tfmpq_windows* windows, int32_t y, int32_t x,
-                         uint32_t bits) {
+TFMPQ_INLINE void gather_any(const tfmpq_windows* windows, int32_t y, int32_t x,
+                             uint32_t bits) {
   const tfmpq_conv_params* params = windows->params;
   const uint32_t num_channels = params->input_channels;
   uint8_t* to = windows->run;
@@ -169,20 +169,31 @@ static int32_t expand_bytes(const tfmpq_windows* windows, uint32_t* columns) {
   return tfmpq_expand_a8(windows->run, windows->num_quads, columns, kStride);
 }
 
-static __attribute__((noinline)) void gather_any_a8(
-    const tfmpq_windows* windows, int32_t y, int32_t x) {
-  gather(windows, y, x, 8);
+#define DEFINE_GATHER_ANY(a)                                \
+  static __attribute__((noinline)) void gather_any_a##a(    \
+      const tfmpq_windows* windows, int32_t y, int32_t x) { \
+    gather_any(windows, y, x, a);                           \
+  }
+DEFINE_GATHER_ANY(8)
+DEFINE_GATHER_ANY(4)
+DEFINE_GATHER_ANY(2)
+
+/* Returns 1 if a window may be read a word at a time. */
+TFMPQ_INLINE int is_in_words(const tfmpq_windows* windows, int32_t y,
+                             int32_t x) {
+  return is_inside(windows, y, x) &&
+         pixel_at(windows, y, x) <= windows->last_in_words;
 }
 
 /* Any number of channels of 8 bits. Inside of the image rows of taps are copied
  * in whole words: what is behind them is overwritten by the next row. */
 static int32_t expand_gathered_a8(const tfmpq_windows* windows, int32_t y,
                                   int32_t x, uint32_t* columns) {
-  const uint8_t* row = pixel_at(windows, y, x);
-  if (!is_inside(windows, y, x) || row > windows->last_in_words) {
+  if (!is_in_words(windows, y, x)) {
     gather_any_a8(windows, y, x);
     return expand_bytes(windows, columns);
   }
+  const uint8_t* row = pixel_at(windows, y, x);
   const uint32_t row_codes = windows->row_codes;
   uint8_t* to = windows->run;
   for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
@@ -201,15 +212,49 @@ static int32_t expand_gathered_a8(const tfmpq_windows* windows, int32_t y,
   return expand_bytes(windows, columns);
 }
 
+/* Windows inside of the image, in whole quads: codes behind those of a pixel
+ * are overwritten by the next one. */
+TFMPQ_INLINE void gather_quads(const tfmpq_windows* windows, int32_t y,
+                               int32_t x, int bits) {
+  const uint32_t num_channels = windows->params->input_channels;
+  const uint8_t* row = pixel_at(windows, y, x);
+  uint8_t* to = windows->run;
+  for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
+    const uint8_t* pixel = row;
+    const uint8_t* const end = to + windows->row_codes;
+    do {
+      const uint8_t* quad = pixel;
+      uint8_t* next = to;
+      to += num_channels;
+      do {
+        write_bytes(next, tfmpq_load_quad(quad, bits), (uint32_t)bits);
+        __asm__ volatile("" : : : "memory"); /* As above. */
+        next += 4;
+        quad += bits / 2;
+      } while (next < to);
+      pixel += windows->pixel_bytes;
+    } while (to < end);
+    row += windows->row_bytes;
+  }
+}
+
 static int32_t expand_gathered_a4(const tfmpq_windows* windows, int32_t y,
                                   int32_t x, uint32_t* columns) {
-  gather(windows, y, x, 4);
+  if (is_in_words(windows, y, x)) {
+    gather_quads(windows, y, x, 4);
+  } else {
+    gather_any_a4(windows, y, x);
+  }
   return expand_bytes(windows, columns);
 }
 
 static int32_t expand_gathered_a2(const tfmpq_windows* windows, int32_t y,
                                   int32_t x, uint32_t* columns) {
-  gather(windows, y, x, 2);
+  if (is_in_words(windows, y, x)) {
+    gather_quads(windows, y, x, 2);
+  } else {
+    gather_any_a2(windows, y, x);
+  }
   if (windows->part->group_codes == 4) return expand_bytes(windows, columns);
   /* Weights of 2 bits, too: the columns are made of packed codes. */
   uint8_t* run = windows->run;
