@@ -224,10 +224,18 @@ def _dsp_fully_connected(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   return Kernel(Target.DSP, a, weight_layouts.DSP, scratch_bytes)
 
 
+def _dsp_without_weights(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w, o
+  return Kernel(Target.DSP, a, in_place=shape.op is specs.Op.ADD)
+
+
 # (target, op) -> rule; None from a rule: the portable kernel computes it.
 _Rule = Callable[[Geometry, int, int, int], Kernel | None]
 _RULES: Mapping[tuple[Target, specs.Op], _Rule] = {
     (Target.DSP, specs.Op.CONV_2D): _dsp_conv2d,
     (Target.DSP, specs.Op.DEPTHWISE_CONV_2D): _dsp_depthwise,
     (Target.DSP, specs.Op.FULLY_CONNECTED): _dsp_fully_connected,
+    (Target.DSP, specs.Op.ADD): _dsp_without_weights,
+    (Target.DSP, specs.Op.AVERAGE_POOL_2D): _dsp_without_weights,
+    (Target.DSP, specs.Op.MAX_POOL_2D): _dsp_without_weights,
 }

@@ -182,22 +182,12 @@ DEFINE_READ_TAPS(8)
 DEFINE_READ_TAPS(4)
 DEFINE_READ_TAPS(2)
 
-/* Packs one byte per channel into codes of `bits`. */
-TFMPQ_INLINE uint32_t pack_quad(uint32_t bytes, int bits) {
-  if (bits == 8) return bytes;
-  if (bits == 4) {
-    const uint32_t two = (bytes | bytes >> 4) & 0x00ff00ff;
-    return (two | two >> 8) & 0xffff;
-  }
-  return tfmpq_pack_2_bits(bytes);
-}
-
 TFMPQ_INLINE void write_row(const uint32_t* codes, uint32_t width,
                             uint8_t* output, uint32_t pixel_bytes,
                             uint32_t quad_bytes, int bits) {
   if (quad_bytes < (uint32_t)bits / 2) {
     for (uint32_t x = 0; x < width; ++x) {
-      const uint32_t quad = pack_quad(codes[x], bits);
+      const uint32_t quad = tfmpq_pack_quad(codes[x], bits);
       for (uint32_t i = 0; i < quad_bytes; ++i) {
         output[i] = (uint8_t)(quad >> (8 * i));
       }
@@ -207,10 +197,8 @@ TFMPQ_INLINE void write_row(const uint32_t* codes, uint32_t width,
   }
   const uint32_t* const end = codes + width;
   do {
-    const uint32_t quad = pack_quad(*codes++, bits);
-    if (bits == 8) tfmpq_store_word(output, quad);
-    if (bits == 4) tfmpq_store_halfword(output, quad);
-    if (bits == 2) *output = (uint8_t)quad;
+    const uint32_t quad = tfmpq_pack_quad(*codes++, bits);
+    tfmpq_store_quad(output, quad, bits);
     output += pixel_bytes;
   } while (codes != end);
 }

@@ -99,16 +99,9 @@ static int32_t expand_point(const tfmpq_windows* windows, int32_t y, int32_t x,
                           columns, kStride);
 }
 
-/* Writes the bytes of 4 codes. */
+/* Writes the 4 codes of a quad, a byte each. */
 TFMPQ_INLINE void write_bytes(uint8_t* to, uint32_t quad, uint32_t bits) {
-  if (bits == 4) {
-    quad = (quad | quad << 8) & 0x00ff00ff;
-    quad = (quad | quad << 4) & 0x0f0f0f0f;
-  } else if (bits == 2) {
-    quad = (quad | quad << 12) & 0x000f000f;
-    quad = (quad | quad << 6) & 0x03030303;
-  }
-  tfmpq_store_word(to, quad);
+  tfmpq_store_word(to, tfmpq_unpack_quad(quad, (int)bits));
 }
 
 /* Gathers the codes of a run. May write 3 bytes behind them. Returns the end of
