@@ -16,12 +16,16 @@ TFMPQ_INLINE void load_group(const uint8_t* codes, int bits, uint32_t* even,
   } else if (bits == 4) {
     const uint32_t codes4 = tfmpq_load_halfword(codes);
     const uint32_t word = codes4 | codes4 << 8; /* Code 2 to bit 16. */
-    *even = word & 0x000f000f;
-    *odd = (word >> 4) & 0x000f000f;
+    uint32_t mask = 0x000f000f;
+    __asm__("" : "+r"(mask)); /* In a register, it lets AND shift. */
+    *even = word & mask;
+    *odd = (word >> 4) & mask;
   } else {
     const uint32_t word = codes[0] | (uint32_t)codes[0] << 12;
-    *even = word & 0x00030003;
-    *odd = (word >> 2) & 0x00030003;
+    uint32_t mask = 0x00030003;
+    __asm__("" : "+r"(mask));
+    *even = word & mask;
+    *odd = (word >> 2) & mask;
   }
 }
 

@@ -82,29 +82,31 @@ static __attribute__((noinline)) void conv2d(const Parts* parts,
   }
 }
 
-#define PRODUCTS(a, w) PRODUCTS_A##a##_W##w
-#define PRODUCTS_A8_W8 tfmpq_products_w8
-#define PRODUCTS_A8_W4 tfmpq_products_w4
-#define PRODUCTS_A8_W2 tfmpq_products_w2
-#define PRODUCTS_A4_W8 tfmpq_products_w8
-#define PRODUCTS_A4_W4 tfmpq_products_w4
-#define PRODUCTS_A4_W2 tfmpq_products_w2
-#define PRODUCTS_A2_W8 tfmpq_products_w8
-#define PRODUCTS_A2_W4 tfmpq_products_w4
-#define PRODUCTS_A2_W2 tfmpq_products_a2_w2
+/* The functions for the weight, by widths of input and weight. */
+#define WEIGHT(a, w) WEIGHT_A##a##_W##w
+#define WEIGHT_A8_W8 w8
+#define WEIGHT_A8_W4 w4
+#define WEIGHT_A8_W2 w2
+#define WEIGHT_A4_W8 w8
+#define WEIGHT_A4_W4 w4
+#define WEIGHT_A4_W2 w2
+#define WEIGHT_A2_W8 w8
+#define WEIGHT_A2_W4 w4
+#define WEIGHT_A2_W2 a2_w2
 
-#define FINISH(w, o) FINISH_W##w(o)
-#define FINISH_W8(o) tfmpq_finish_w8_o##o
-#define FINISH_W4(o) tfmpq_finish_w4_o##o
-#define FINISH_W2(o) tfmpq_finish_w4_o##o
+#define PARTS(a, w, weight, o) PARTS_OF(TFMPQ_INPUT_PART(a, w), weight, o)
+#define PARTS_OF(input, weight, o)                                \
+  {                                                               \
+    input, tfmpq_products_##weight, tfmpq_finish_##weight##_o##o, \
+        tfmpq_finish_shifted_##weight##_o##o, o                   \
+  }
 
 #define TFMPQ_DEFINE_CONV2D(a, w, o)                                           \
   void tfmpq_conv2d_a##a##_w##w##_o##o##__dsp(                                 \
       const tfmpq_conv_params* params, const void* input, const void* weight,  \
       const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
       void* output, void* scratch) {                                           \
-    static const Parts kParts = {TFMPQ_INPUT_PART(a, w), PRODUCTS(a, w),       \
-                                 FINISH(w, o), tfmpq_finish_shifted_o##o, o};  \
+    static const Parts kParts = PARTS(a, w, WEIGHT(a, w), o);                  \
     const Arguments arguments = {                                              \
         params, input, weight, channels, weight_zero_points, output, scratch}; \
     conv2d(&kParts, &arguments);                                               \

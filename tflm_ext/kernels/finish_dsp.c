@@ -13,48 +13,55 @@
   "ldr r0, [sp, #24]\n"
 
 /* A channel without zero point; r12 holds the offset of the rescaling. */
-#define RESCALE_W8(sum0, sum1)                   \
+#define RESCALE_W8(sum0, sum1)                       \
   "ldrd r2, r3, [r0], #8\n" /* Bias, multiplier. */ \
-  "add " sum0 ", r2\n"                           \
-  "add " sum1 ", r2\n"                           \
-  "smmla " sum0 ", " sum0 ", r3, r12\n"          \
+  "add " sum0 ", r2\n"                               \
+  "add " sum1 ", r2\n"                               \
+  "smmla " sum0 ", " sum0 ", r3, r12\n"              \
   "smmla " sum1 ", " sum1 ", r3, r12\n"
-#define RESCALE_ALL_W8      \
-  "ldr r12, [sp, #44]\n"    \
-  RESCALE_W8("r4", "r5")    \
-  RESCALE_W8("r6", "r7")    \
-  RESCALE_W8("r8", "r9")    \
+#define RESCALE_ALL_W8   \
+  "ldr r12, [sp, #44]\n" \
+  RESCALE_W8("r4", "r5") \
+  RESCALE_W8("r6", "r7") \
+  RESCALE_W8("r8", "r9") \
   RESCALE_W8("r10", "r11")
 
 /* A channel whose zero point is in r12, `rotate` bits from the right; r1 and lr
- * hold the sums of the elements of each pixel. pre_shift: nothing, or what
- * shifts both sums. */
-#define RESCALE_W4(sum0, sum1, rotate, pre_shift)             \
-  "ldrd r2, r3, [r0], #8\n"                        \
-  "add " sum0 ", r2\n"                             \
-  "add " sum1 ", r2\n"                             \
-  "sxtb r2, r12" rotate "\n"                       \
-  "mls " sum0 ", r2, r1, " sum0 "\n"               \
-  "mls " sum1 ", r2, lr, " sum1 "\n"               \
-  pre_shift(sum0, sum1)                            \
-  "ldr r2, [sp, #44]\n" /* Offset. */              \
-  "smmla " sum0 ", " sum0 ", r3, r2\n"             \
+ * hold the sums of the elements of each pixel. `scale`: how the sums of
+ * products are made smaller. pre_shift: nothing, or what shifts both sums. */
+#define RESCALE(sum0, sum1, scale, rotate, pre_shift) \
+  "ldrd r2, r3, [r0], #8\n"                           \
+  "add " sum0 ", r2, " sum0 scale "\n"                \
+  "add " sum1 ", r2, " sum1 scale "\n"                \
+  "sxtb r2, r12" rotate "\n"                          \
+  "mls " sum0 ", r2, r1, " sum0 "\n"                  \
+  "mls " sum1 ", r2, lr, " sum1 "\n"                  \
+  pre_shift(sum0, sum1)                               \
+  "ldr r2, [sp, #44]\n" /* Offset. */                 \
+  "smmla " sum0 ", " sum0 ", r3, r2\n"                \
   "smmla " sum1 ", " sum1 ", r3, r2\n"
 #define NO_PRE_SHIFT(sum0, sum1)
 #define PRE_SHIFT(sum0, sum1) \
   "ldr r2, [sp, #64]\n"       \
   "lsl " sum0 ", r2\n"        \
   "lsl " sum1 ", r2\n"
-#define RESCALE_ALL_W4(pre_shift)        \
-  "ldrd r12, r2, [sp, #28]\n"            \
-  "add r2, r12\n"                        \
-  "str r2, [sp, #28]\n"                  \
-  "ldr r12, [r12]\n"                     \
-  "ldrd r1, lr, [sp, #36]\n"             \
-  RESCALE_W4("r4", "r5", "", pre_shift)             \
-  RESCALE_W4("r6", "r7", ", ror #8", pre_shift)     \
-  RESCALE_W4("r8", "r9", ", ror #16", pre_shift)    \
-  RESCALE_W4("r10", "r11", ", ror #24", pre_shift)
+
+/* Channels b, c and d with their scales; channel a needs none. */
+#define RESCALE_ALL(scale_b, scale_c, scale_d, pre_shift)   \
+  "ldrd r12, r2, [sp, #28]\n"                               \
+  "add r2, r12\n"                                           \
+  "str r2, [sp, #28]\n"                                     \
+  "ldr r12, [r12]\n"                                        \
+  "ldrd r1, lr, [sp, #36]\n"                                \
+  RESCALE("r4", "r5", "", "", pre_shift)                    \
+  RESCALE("r6", "r7", scale_b, ", ror #8", pre_shift)       \
+  RESCALE("r8", "r9", scale_c, ", ror #16", pre_shift)      \
+  RESCALE("r10", "r11", scale_d, ", ror #24", pre_shift)
+#define RESCALE_ALL_W4(pre_shift) \
+  RESCALE_ALL(", asr #4", "", ", asr #4", pre_shift)
+#define RESCALE_ALL_W2(pre_shift) \
+  RESCALE_ALL(", asr #2", ", asr #4", ", asr #6", pre_shift)
+#define RESCALE_ALL_A2_W2(pre_shift) RESCALE_ALL("", "", "", pre_shift)
 
 /* Shifts and saturates. Leaves r0 at the codes of pixel 0, r3 of pixel 1. */
 #define SATURATE(sum, saturate) \
@@ -116,14 +123,16 @@
   "pop {r1, pc}\n"      \
   TFMPQ_END_FUNCTION(name)
 
-#define FINISH(name, rescale, write) \
-  __asm__(BEGIN(name) rescale write END(name))
-FINISH("tfmpq_finish_w8_o8", RESCALE_ALL_W8, WRITE_O8);
-FINISH("tfmpq_finish_w8_o4", RESCALE_ALL_W8, WRITE_O4);
-FINISH("tfmpq_finish_w8_o2", RESCALE_ALL_W8, WRITE_O2);
-FINISH("tfmpq_finish_w4_o8", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O8);
-FINISH("tfmpq_finish_w4_o4", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O4);
-FINISH("tfmpq_finish_w4_o2", RESCALE_ALL_W4(NO_PRE_SHIFT), WRITE_O2);
-FINISH("tfmpq_finish_shifted_o8", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O8);
-FINISH("tfmpq_finish_shifted_o4", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O4);
-FINISH("tfmpq_finish_shifted_o2", RESCALE_ALL_W4(PRE_SHIFT), WRITE_O2);
+#define FINISH(name, rescale)                                  \
+  __asm__(BEGIN(name "_o8") rescale WRITE_O8 END(name "_o8")); \
+  __asm__(BEGIN(name "_o4") rescale WRITE_O4 END(name "_o4")); \
+  __asm__(BEGIN(name "_o2") rescale WRITE_O2 END(name "_o2"))
+FINISH("tfmpq_finish_w8", RESCALE_ALL_W8);
+FINISH("tfmpq_finish_w4", RESCALE_ALL_W4(NO_PRE_SHIFT));
+FINISH("tfmpq_finish_w2", RESCALE_ALL_W2(NO_PRE_SHIFT));
+FINISH("tfmpq_finish_a2_w2", RESCALE_ALL_A2_W2(NO_PRE_SHIFT));
+/* Weights of 8 bits have zero points of 0. */
+FINISH("tfmpq_finish_shifted_w8", RESCALE_ALL_A2_W2(PRE_SHIFT));
+FINISH("tfmpq_finish_shifted_w4", RESCALE_ALL_W4(PRE_SHIFT));
+FINISH("tfmpq_finish_shifted_w2", RESCALE_ALL_W2(PRE_SHIFT));
+FINISH("tfmpq_finish_shifted_a2_w2", RESCALE_ALL_A2_W2(PRE_SHIFT));

@@ -10,7 +10,7 @@
  *   sp           a copy of tfmpq_products_task
  *
  * After the loop come instructions that separate the channels, then a call of
- * task.finish, which makes codes of r4 to r11. */
+ * task.finish, which scales the sums and makes codes of r4 to r11. */
 #include "tflm_ext/kernels/products_dsp.h"
 
 #include "tflm_ext/kernels/assembly_dsp.h"
@@ -154,12 +154,8 @@ __asm__(BEGIN("tfmpq_products_w4", ENTRY("104", "3"))
         "sub r5, r5, r9, lsl #8\n"
         "sub r4, r6\n"
         "sub r5, r7\n"
-        "asr r6, #4\n"
-        "asr r7, #4\n"
         "sub r8, r10\n"
         "sub r9, r11\n"
-        "asr r10, #4\n"
-        "asr r11, #4\n"
         END("tfmpq_products_w4"));
 
 /* 2 bits: bytes of p hold a + 4 b + 16 c + 64 d, of one element each. */
@@ -185,14 +181,8 @@ __asm__(BEGIN("tfmpq_products_w2", ENTRY("108", "2"))
         "sub r5, r7\n"
         "sub r6, r8\n"
         "sub r7, r9\n"
-        "asr r6, #2\n"
-        "asr r7, #2\n"
         "sub r8, r10\n"
         "sub r9, r11\n"
-        "asr r8, #4\n"
-        "asr r9, #4\n"
-        "asr r10, #6\n"
-        "asr r11, #6\n"
         END("tfmpq_products_w2"));
 
 /* Input and weight of 2 bits: two channels at a time, sums in r4 to r7, a word

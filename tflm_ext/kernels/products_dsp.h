@@ -80,18 +80,21 @@ static inline void tfmpq_multiply(tfmpq_products products,
   if (task->num_rest != 0) tfmpq_multiply_rest(products, task, weight);
 }
 
-/* Finish functions for two pixels, called by assembly language only: for weights
- * of 8 bits, for those with zero points, and for both where there is a
+/* Finish functions for two pixels, called by assembly language only: one per
+ * products function and width of the output; `shifted` where there is a
  * pre_shift. */
-void tfmpq_finish_w8_o8(void);
-void tfmpq_finish_w8_o4(void);
-void tfmpq_finish_w8_o2(void);
-void tfmpq_finish_w4_o8(void);
-void tfmpq_finish_w4_o4(void);
-void tfmpq_finish_w4_o2(void);
-void tfmpq_finish_shifted_o8(void);
-void tfmpq_finish_shifted_o4(void);
-void tfmpq_finish_shifted_o2(void);
+#define TFMPQ_DECLARE_FINISH(w)                  \
+  void tfmpq_finish_##w##_o8(void);              \
+  void tfmpq_finish_##w##_o4(void);              \
+  void tfmpq_finish_##w##_o2(void);              \
+  void tfmpq_finish_shifted_##w##_o8(void);      \
+  void tfmpq_finish_shifted_##w##_o4(void);      \
+  void tfmpq_finish_shifted_##w##_o2(void);
+TFMPQ_DECLARE_FINISH(w8)
+TFMPQ_DECLARE_FINISH(w4)
+TFMPQ_DECLARE_FINISH(w2)
+TFMPQ_DECLARE_FINISH(a2_w2)
+#undef TFMPQ_DECLARE_FINISH
 
 /* Two pixels. */
 const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task);
