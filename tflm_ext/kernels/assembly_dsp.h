@@ -3,6 +3,7 @@
 #ifndef TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
 #define TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
 
+/* clang-format off */
 #define TFMPQ_FUNCTION(name)                     \
   ".section .text." name ", \"ax\", %progbits\n" \
   ".syntax unified\n"                            \
@@ -11,8 +12,9 @@
   ".type " name ", %function\n"                  \
   ".align 2\n" name ":\n"
 
-#define TFMPQ_END_FUNCTION(name)        \
-  ".size " name ", . - " name "\n"      \
+#define TFMPQ_END_FUNCTION(name)   \
+  ".size " name ", . - " name "\n" \
   ".text\n"
+/* clang-format on */
 
 #endif /* TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_ */

@@ -95,11 +95,9 @@ static __attribute__((noinline)) void conv2d(const Parts* parts,
 #define WEIGHT_A2_W2 a2_w2
 
 #define PARTS(a, w, weight, o) PARTS_OF(TFMPQ_INPUT_PART(a, w), weight, o)
-#define PARTS_OF(input, weight, o)                                \
-  {                                                               \
-    input, tfmpq_products_##weight, tfmpq_finish_##weight##_o##o, \
-        tfmpq_finish_shifted_##weight##_o##o, o                   \
-  }
+#define PARTS_OF(input, weight, o)                               \
+  {input, tfmpq_products_##weight, tfmpq_finish_##weight##_o##o, \
+   tfmpq_finish_shifted_##weight##_o##o, o}
 
 #define TFMPQ_DEFINE_CONV2D(a, w, o)                                           \
   void tfmpq_conv2d_a##a##_w##w##_o##o##__dsp(                                 \

@@ -4,8 +4,9 @@
  * r0, r2, r3, r12 and lr may change. Moves the task's channels, zero points and
  * codes on to the next block. */
 #include "tflm_ext/kernels/assembly_dsp.h"
-#include "tflm_ext/kernels/products_dsp.h" /* Declares the functions. */
+#include "tflm_ext/kernels/products_dsp.h"
 
+/* clang-format off */
 /* Leaves r0 at the channels. From here on the task is at sp + 8. */
 #define BEGIN(name)    \
   TFMPQ_FUNCTION(name) \
@@ -13,11 +14,11 @@
   "ldr r0, [sp, #24]\n"
 
 /* A channel without zero point; r12 holds the offset of the rescaling. */
-#define RESCALE_W8(sum0, sum1)                       \
+#define RESCALE_W8(sum0, sum1)                      \
   "ldrd r2, r3, [r0], #8\n" /* Bias, multiplier. */ \
-  "add " sum0 ", r2\n"                               \
-  "add " sum1 ", r2\n"                               \
-  "smmla " sum0 ", " sum0 ", r3, r12\n"              \
+  "add " sum0 ", r2\n"                              \
+  "add " sum1 ", r2\n"                              \
+  "smmla " sum0 ", " sum0 ", r3, r12\n"             \
   "smmla " sum1 ", " sum1 ", r3, r12\n"
 #define RESCALE_ALL_W8   \
   "ldr r12, [sp, #44]\n" \
@@ -47,15 +48,15 @@
   "lsl " sum1 ", r2\n"
 
 /* Channels b, c and d with their scales; channel a needs none. */
-#define RESCALE_ALL(scale_b, scale_c, scale_d, pre_shift)   \
-  "ldrd r12, r2, [sp, #28]\n"                               \
-  "add r2, r12\n"                                           \
-  "str r2, [sp, #28]\n"                                     \
-  "ldr r12, [r12]\n"                                        \
-  "ldrd r1, lr, [sp, #36]\n"                                \
-  RESCALE("r4", "r5", "", "", pre_shift)                    \
-  RESCALE("r6", "r7", scale_b, ", ror #8", pre_shift)       \
-  RESCALE("r8", "r9", scale_c, ", ror #16", pre_shift)      \
+#define RESCALE_ALL(scale_b, scale_c, scale_d, pre_shift) \
+  "ldrd r12, r2, [sp, #28]\n"                             \
+  "add r2, r12\n"                                         \
+  "str r2, [sp, #28]\n"                                   \
+  "ldr r12, [r12]\n"                                      \
+  "ldrd r1, lr, [sp, #36]\n"                              \
+  RESCALE("r4", "r5", "", "", pre_shift)                  \
+  RESCALE("r6", "r7", scale_b, ", ror #8", pre_shift)     \
+  RESCALE("r8", "r9", scale_c, ", ror #16", pre_shift)    \
   RESCALE("r10", "r11", scale_d, ", ror #24", pre_shift)
 #define RESCALE_ALL_W4(pre_shift) \
   RESCALE_ALL(", asr #4", "", ", asr #4", pre_shift)
@@ -67,55 +68,55 @@
 #define SATURATE(sum, saturate) \
   "asr " sum ", r2\n"           \
   saturate(sum)
-#define SATURATE_ALL(saturate)   \
-  "str r0, [sp, #24]\n"          \
-  "ldr r2, [sp, #48]\n"          \
-  "ldrd r0, r3, [sp, #52]\n"     \
-  "add r3, r0\n"                 \
-  SATURATE("r4", saturate)       \
-  SATURATE("r5", saturate)       \
-  SATURATE("r6", saturate)       \
-  SATURATE("r7", saturate)       \
-  SATURATE("r8", saturate)       \
-  SATURATE("r9", saturate)       \
-  SATURATE("r10", saturate)      \
+#define SATURATE_ALL(saturate) \
+  "str r0, [sp, #24]\n"        \
+  "ldr r2, [sp, #48]\n"        \
+  "ldrd r0, r3, [sp, #52]\n"   \
+  "add r3, r0\n"               \
+  SATURATE("r4", saturate)     \
+  SATURATE("r5", saturate)     \
+  SATURATE("r6", saturate)     \
+  SATURATE("r7", saturate)     \
+  SATURATE("r8", saturate)     \
+  SATURATE("r9", saturate)     \
+  SATURATE("r10", saturate)    \
   SATURATE("r11", saturate)
 #define TO_8_BITS(sum) "ssat " sum ", #8, " sum "\n"
 #define TO_4_BITS(sum) "usat " sum ", #4, " sum "\n"
 #define TO_2_BITS(sum) "usat " sum ", #2, " sum "\n"
 
-#define WRITE_O8           \
-  SATURATE_ALL(TO_8_BITS)  \
-  "strb r5, [r3]\n"        \
-  "strb r7, [r3, #1]\n"    \
-  "strb r9, [r3, #2]\n"    \
-  "strb r11, [r3, #3]\n"   \
-  "strb r4, [r0], #1\n"    \
-  "strb r6, [r0], #1\n"    \
-  "strb r8, [r0], #1\n"    \
+#define WRITE_O8          \
+  SATURATE_ALL(TO_8_BITS) \
+  "strb r5, [r3]\n"       \
+  "strb r7, [r3, #1]\n"   \
+  "strb r9, [r3, #2]\n"   \
+  "strb r11, [r3, #3]\n"  \
+  "strb r4, [r0], #1\n"   \
+  "strb r6, [r0], #1\n"   \
+  "strb r8, [r0], #1\n"   \
   "strb r10, [r0], #1\n"
 
 /* Puts the codes of each pixel together, `bits` apart. */
 #define JOIN(to, from, shift) "orr " to ", " to ", " from ", lsl #" shift "\n"
-#define WRITE_O4           \
-  SATURATE_ALL(TO_4_BITS)  \
-  JOIN("r5", "r7", "4")    \
-  JOIN("r5", "r9", "8")    \
-  JOIN("r5", "r11", "12")  \
-  "strh r5, [r3]\n"        \
-  JOIN("r4", "r6", "4")    \
-  JOIN("r4", "r8", "8")    \
-  JOIN("r4", "r10", "12")  \
+#define WRITE_O4          \
+  SATURATE_ALL(TO_4_BITS) \
+  JOIN("r5", "r7", "4")   \
+  JOIN("r5", "r9", "8")   \
+  JOIN("r5", "r11", "12") \
+  "strh r5, [r3]\n"       \
+  JOIN("r4", "r6", "4")   \
+  JOIN("r4", "r8", "8")   \
+  JOIN("r4", "r10", "12") \
   "strh r4, [r0], #2\n"
-#define WRITE_O2           \
-  SATURATE_ALL(TO_2_BITS)  \
-  JOIN("r5", "r7", "2")    \
-  JOIN("r5", "r9", "4")    \
-  JOIN("r5", "r11", "6")   \
-  "strb r5, [r3]\n"        \
-  JOIN("r4", "r6", "2")    \
-  JOIN("r4", "r8", "4")    \
-  JOIN("r4", "r10", "6")   \
+#define WRITE_O2          \
+  SATURATE_ALL(TO_2_BITS) \
+  JOIN("r5", "r7", "2")   \
+  JOIN("r5", "r9", "4")   \
+  JOIN("r5", "r11", "6")  \
+  "strb r5, [r3]\n"       \
+  JOIN("r4", "r6", "2")   \
+  JOIN("r4", "r8", "4")   \
+  JOIN("r4", "r10", "6")  \
   "strb r4, [r0], #1\n"
 
 #define END(name)       \
@@ -136,3 +137,4 @@ FINISH("tfmpq_finish_shifted_w8", RESCALE_ALL_A2_W2(PRE_SHIFT));
 FINISH("tfmpq_finish_shifted_w4", RESCALE_ALL_W4(PRE_SHIFT));
 FINISH("tfmpq_finish_shifted_w2", RESCALE_ALL_W2(PRE_SHIFT));
 FINISH("tfmpq_finish_shifted_a2_w2", RESCALE_ALL_A2_W2(PRE_SHIFT));
+/* clang-format on */

@@ -47,7 +47,7 @@ typedef struct {
   /* From the first pixel to the second; 0 if there is only one: the second is
    * written first. */
   uint32_t pixel_bytes;
-  tfmpq_finish finish;               /* For two pixels. */
+  tfmpq_finish finish; /* For two pixels. */
   uint32_t pre_shift;
   uint32_t bits; /* Of the codes. */
   const uint32_t* weight;
@@ -83,12 +83,12 @@ static inline void tfmpq_multiply(tfmpq_products products,
 /* Finish functions for two pixels, called by assembly language only: one per
  * products function and width of the output; `shifted` where there is a
  * pre_shift. */
-#define TFMPQ_DECLARE_FINISH(w)                  \
-  void tfmpq_finish_##w##_o8(void);              \
-  void tfmpq_finish_##w##_o4(void);              \
-  void tfmpq_finish_##w##_o2(void);              \
-  void tfmpq_finish_shifted_##w##_o8(void);      \
-  void tfmpq_finish_shifted_##w##_o4(void);      \
+#define TFMPQ_DECLARE_FINISH(w)             \
+  void tfmpq_finish_##w##_o8(void);         \
+  void tfmpq_finish_##w##_o4(void);         \
+  void tfmpq_finish_##w##_o2(void);         \
+  void tfmpq_finish_shifted_##w##_o8(void); \
+  void tfmpq_finish_shifted_##w##_o4(void); \
   void tfmpq_finish_shifted_##w##_o2(void);
 TFMPQ_DECLARE_FINISH(w8)
 TFMPQ_DECLARE_FINISH(w4)
