@@ -14,7 +14,7 @@ SHAPES = {
     specs.Op.CONV_2D: [(1, 1, 1, 1), (7, 3, 2, 5), (8, 1, 1, 32)],
     specs.Op.FULLY_CONNECTED: [(1, 1), (4, 16), (9, 33)],
 }
-DSP_CASES = [(op, shape) for op, shapes in SHAPES.items() for shape in shapes]
+LAYOUT_CASES = [(op, shape) for op, shapes in SHAPES.items() for shape in shapes]
 
 
 def random_codes(shape: tuple[int, ...], bits: int) -> np.ndarray:
@@ -57,16 +57,49 @@ def dsp_bytes(matrix: np.ndarray, bits: int, input_bits: int) -> bytes:
 
 
 @pytest.mark.parametrize('input_bits, bits', WIDTHS)
-@pytest.mark.parametrize('op, shape', DSP_CASES)
+@pytest.mark.parametrize('op, shape', LAYOUT_CASES)
 def test_dsp_bytes_are_those_of_the_table(op, shape, input_bits, bits):
   codes = random_codes(shape, bits)
   packed = weight_layouts.pack(op, codes, bits, weight_layouts.DSP, input_bits)
   assert packed == dsp_bytes(codes.reshape(len(codes), -1), bits, input_bits)
 
 
+def mve_bytes(matrix: np.ndarray, bits: int) -> bytes:
+  """The byte table of layout 2, read byte by byte."""
+  channels, elements = (-(-n // m) * m for n, m in zip(matrix.shape, (4, 16)))
+  fields = np.zeros((channels, elements), np.int64)  # What does not exist is 0.
+  exists = fields[: matrix.shape[0], : matrix.shape[1]]
+  exists[:] = matrix
+  if bits == 4:
+    exists[1::2] ^= 8
+  if bits == 2:
+    exists[3::4] ^= 2
+  result = []
+  for block in range(0, channels, 4):
+    for k in range(0, elements, 16):
+      a, b, c, d = fields[block : block + 4, k : k + 16]
+      if bits == 8:
+        result += [*a, *b, *c, *d]
+      elif bits == 4:
+        result += [*(a | b << 4), *(c | d << 4)]
+      else:
+        result += [*(a | b << 2 | c << 4 | d << 6)]
+  return bytes(int(byte) & 255 for byte in result)
+
+
 @pytest.mark.parametrize('input_bits, bits', WIDTHS)
-@pytest.mark.parametrize('op, shape', DSP_CASES)
-@pytest.mark.parametrize('layout', [weight_layouts.PLAIN, weight_layouts.DSP])
+@pytest.mark.parametrize('op, shape', LAYOUT_CASES)
+def test_mve_bytes_are_those_of_the_table(op, shape, input_bits, bits):
+  codes = random_codes(shape, bits)
+  packed = weight_layouts.pack(op, codes, bits, weight_layouts.MVE, input_bits)
+  assert packed == mve_bytes(codes.reshape(len(codes), -1), bits)
+
+
+@pytest.mark.parametrize('input_bits, bits', WIDTHS)
+@pytest.mark.parametrize('op, shape', LAYOUT_CASES)
+@pytest.mark.parametrize(
+    'layout', [weight_layouts.PLAIN, weight_layouts.DSP, weight_layouts.MVE]
+)
 def test_unpack_returns_what_was_packed(layout, op, shape, input_bits, bits):
   codes = random_codes(shape, bits)
   packed = weight_layouts.pack(op, codes, bits, layout, input_bits)
@@ -85,16 +118,15 @@ def test_depthwise_weights_are_plain_runs_per_tap(bits):
   np.testing.assert_array_equal(unpacked, codes)
 
 
-def test_depthwise_has_no_dsp_layout():
+@pytest.mark.parametrize('layout', [weight_layouts.DSP, weight_layouts.MVE])
+def test_depthwise_has_the_plain_layout_only(layout):
   codes = np.zeros((3, 3, 4), np.int8)
-  with pytest.raises(ValueError, match=r'weight layouts \[0\], received 1'):
-    weight_layouts.pack(
-        specs.Op.DEPTHWISE_CONV_2D, codes, 8, weight_layouts.DSP, 8
-    )
+  with pytest.raises(ValueError, match=r'weight layouts \[0\], received'):
+    weight_layouts.pack(specs.Op.DEPTHWISE_CONV_2D, codes, 8, layout, 8)
 
 
 def test_an_unknown_layout_is_an_error():
-  with pytest.raises(ValueError, match=r'layouts \[0, 1\], received 9'):
+  with pytest.raises(ValueError, match=r'layouts \[0, 1, 2\], received 9'):
     weight_layouts.pack(
         specs.Op.FULLY_CONNECTED, np.zeros((1, 1), np.int8), 8, 9, 8
     )

@@ -21,6 +21,7 @@ from tfmpq import specs
 
 PLAIN = 0
 DSP = 1
+MVE = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,6 +167,26 @@ def _dsp_places(shape: tuple[int, int], bits: int, input_bits: int) -> _Places:
   )
 
 
+def _mve_block(bits: int, input_bits: int) -> tuple[int, int]:
+  del bits, input_bits
+  return 4, 16
+
+
+@functools.lru_cache(maxsize=16)
+def _mve_places(shape: tuple[int, int], bits: int, input_bits: int) -> _Places:
+  del input_bits
+  padded = _round_up(shape[0], 4), _round_up(shape[1], 16)
+  rows, columns = np.ogrid[: padded[0], : padded[1]]
+  per_byte = 8 // bits  # Channels.
+  vector, field = np.divmod(rows % 4, per_byte)
+  block = (rows // 4) * (padded[1] // 16) + columns // 16
+  inside = (16 * vector + columns % 16) * per_byte + field
+  # Only codes that exist are flipped: what pads is 0 bytes.
+  flipped = (field == per_byte - 1) & (rows < shape[0]) & (columns < shape[1])
+  top_bit = 0 if bits == 8 else 1 << (bits - 1)
+  return _Places(64 * block + inside, np.where(flipped, top_bit, 0).astype(np.uint8))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Layout:
   """The rule of one layout.
@@ -183,11 +204,14 @@ class _Layout:
 
 _PLAIN_LAYOUT = _Layout(lambda bits, input_bits: (1, 1), None)
 _DSP_LAYOUT = _Layout(_dsp_block, _dsp_places)
+_MVE_LAYOUT = _Layout(_mve_block, _mve_places)
 
 _LAYOUTS = {
     **{(op, PLAIN): _PLAIN_LAYOUT for op in specs.WEIGHTED_OPS},
     (specs.Op.CONV_2D, DSP): _DSP_LAYOUT,
     (specs.Op.FULLY_CONNECTED, DSP): _DSP_LAYOUT,
+    (specs.Op.CONV_2D, MVE): _MVE_LAYOUT,
+    (specs.Op.FULLY_CONNECTED, MVE): _MVE_LAYOUT,
 }
 
 

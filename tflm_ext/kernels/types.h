@@ -8,6 +8,7 @@
 /* Weight layout ids (README.md, "Weight layouts"). */
 #define TFMPQ_LAYOUT_PLAIN 0
 #define TFMPQ_LAYOUT_DSP 1
+#define TFMPQ_LAYOUT_MVE 2
 
 /* One output channel: the bias with the input zero point folded in, and the
  * multiplier of the rescaling, 0 <= multiplier < 2^31. */

@@ -31,12 +31,29 @@ static Place dsp_place(const tfmpq_weights* weights, uint32_t row,
   return place;
 }
 
+static Place mve_place(const tfmpq_weights* weights, uint32_t row,
+                       uint32_t element) {
+  const uint32_t bits = (uint32_t)weights->w_bits;
+  const uint32_t num_groups = (weights->num_elements + 15) / 16;
+  const uint32_t per_byte = 8 / bits; /* Channels. */
+  const uint32_t c = row % 4;
+  const uint32_t block = row / 4 * num_groups + element / 16;
+  const uint32_t byte =
+      64 / per_byte * block + c / per_byte * 16 + element % 16;
+  const int is_highest = bits != 8 && c % per_byte == per_byte - 1;
+  const Place place = {byte * per_byte + c % per_byte,
+                       is_highest ? 1 << (bits - 1) : 0};
+  return place;
+}
+
 /* Returns the code of a weight. */
 static int32_t code_at(const tfmpq_weights* weights, uint32_t row,
                        uint32_t element) {
   const int bits = weights->w_bits;
-  if (weights->layout == TFMPQ_LAYOUT_DSP) {
-    const Place place = dsp_place(weights, row, element);
+  if (weights->layout != TFMPQ_LAYOUT_PLAIN) {
+    const Place place = weights->layout == TFMPQ_LAYOUT_DSP
+                            ? dsp_place(weights, row, element)
+                            : mve_place(weights, row, element);
     return tfmpq_code(weights->packed, place.number, bits) ^ place.flipped;
   }
   const uint32_t run_bytes = tfmpq_run_bytes(weights->num_elements, bits);
