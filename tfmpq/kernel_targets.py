@@ -229,6 +229,67 @@ def _dsp_without_weights(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   return Kernel(Target.DSP, a, in_place=shape.op is specs.Op.ADD)
 
 
+def _mve_conv2d(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w
+  last_pixel = [
+      (outputs - 1) * stride
+      for outputs, stride in zip(
+          shape.output_shape[:2], shape.stride, strict=True
+      )
+  ]
+  is_direct = (
+      a == 8
+      and shape.input_shape[2] % 16 == 0
+      and shape.kernel_size == (1, 1)
+      and shape.padding[:2] == (0, 0)
+      and last_pixel[0] < shape.input_shape[0]
+      and last_pixel[1] < shape.input_shape[1]
+  )
+  channels = shape.output_shape[2]
+  scratch_bytes = 0
+  if not is_direct:
+    scratch_bytes += 2 * _round_up(shape.num_elements, 16) + 16
+  if o != 8 or channels % 4:
+    scratch_bytes += 2 * _round_up(channels, 4)
+  return Kernel(Target.MVE, a, weight_layouts.MVE, scratch_bytes)
+
+
+def _mve_depthwise(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w
+  height, width = shape.kernel_size
+  is_paired = (height, width) == (3, 3) and shape.stride == (1, 1)
+  rows = 4 if is_paired else height
+  output_width = _round_up(shape.output_shape[1], 4)
+  columns = (output_width - 1) * shape.stride[1] + _round_up(width, 4)
+  scratch_bytes = (
+      16 * columns * rows
+      + 64 * columns * -(-rows // 4)
+      + 336 * -(-height // 4) * -(-width // 4)
+      + 16 * output_width * (2 if is_paired else 1)
+  )
+  return Kernel(
+      Target.MVE,
+      a,
+      scratch_bytes=scratch_bytes,
+      in_place=_shrinks(shape)
+      and shape.padding[0] < height
+      and (a == o or shape.input_shape[2] <= 16),
+  )
+
+
+def _mve_fully_connected(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w, o
+  channels = shape.input_shape[2]
+  is_direct = a == 8 and channels % 16 == 0
+  scratch_bytes = 0 if is_direct else _round_up(channels, 16)
+  return Kernel(Target.MVE, a, weight_layouts.MVE, scratch_bytes)
+
+
+def _mve_without_weights(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w, o
+  return Kernel(Target.MVE, a, in_place=shape.op is specs.Op.ADD)
+
+
 # (target, op) -> rule; None from a rule: the portable kernel computes it.
 _Rule = Callable[[Geometry, int, int, int], Kernel | None]
 _RULES: Mapping[tuple[Target, specs.Op], _Rule] = {
@@ -238,4 +299,10 @@ _RULES: Mapping[tuple[Target, specs.Op], _Rule] = {
     (Target.DSP, specs.Op.ADD): _dsp_without_weights,
     (Target.DSP, specs.Op.AVERAGE_POOL_2D): _dsp_without_weights,
     (Target.DSP, specs.Op.MAX_POOL_2D): _dsp_without_weights,
+    (Target.MVE, specs.Op.CONV_2D): _mve_conv2d,
+    (Target.MVE, specs.Op.DEPTHWISE_CONV_2D): _mve_depthwise,
+    (Target.MVE, specs.Op.FULLY_CONNECTED): _mve_fully_connected,
+    (Target.MVE, specs.Op.ADD): _mve_without_weights,
+    (Target.MVE, specs.Op.AVERAGE_POOL_2D): _mve_without_weights,
+    (Target.MVE, specs.Op.MAX_POOL_2D): _mve_without_weights,
 }

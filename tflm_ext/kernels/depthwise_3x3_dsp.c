@@ -9,7 +9,7 @@
  * `pairs` names pair j of the row in slot s as word 3 j + s. SMLAD multiplies a
  * pair with two taps, SMLABT the left column with the right tap, SMLATB the
  * right column with the left tap. */
-#include "tflm_ext/kernels/assembly_dsp.h"
+#include "tflm_ext/kernels/assembly.h"
 #include "tflm_ext/kernels/depthwise_rows_dsp.h"
 
 /* clang-format off */

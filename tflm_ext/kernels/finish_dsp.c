@@ -3,7 +3,7 @@
  * channels a to d, pixels 0 and 1 each, in r4 to r11; a copy of the task at sp;
  * r0, r2, r3, r12 and lr may change. Moves the task's channels, zero points and
  * codes on to the next block. */
-#include "tflm_ext/kernels/assembly_dsp.h"
+#include "tflm_ext/kernels/assembly.h"
 #include "tflm_ext/kernels/products_dsp.h"
 
 /* clang-format off */

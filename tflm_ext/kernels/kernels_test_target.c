@@ -13,6 +13,19 @@
 #define OF_TARGET(name) name##__dsp
 #define HAS_TARGET
 
+#elif defined(TFMPQ_TEST_MVE)
+
+#include "tflm_ext/kernels/add_mve.h"
+#include "tflm_ext/kernels/average_pool_mve.h"
+#include "tflm_ext/kernels/conv2d_mve.h"
+#include "tflm_ext/kernels/depthwise_conv2d_mve.h"
+#include "tflm_ext/kernels/fully_connected_mve.h"
+#include "tflm_ext/kernels/max_pool_mve.h"
+#define TARGET_NAME "mve"
+#define OF_TARGET_WITHOUT_WEIGHTS(name) name##__mve
+#define OF_TARGET(name) name##__mve
+#define HAS_TARGET
+
 #else
 
 #include "tflm_ext/kernels/add.h"

@@ -13,7 +13,7 @@
  * of task.finish, which scales the sums and makes codes of r4 to r11. */
 #include "tflm_ext/kernels/products_dsp.h"
 
-#include "tflm_ext/kernels/assembly_dsp.h"
+#include "tflm_ext/kernels/assembly.h"
 
 /* clang-format off */
 /* Copies the task to the stack, up to `bits`. `entry` sets r6, the field of

@@ -1,7 +1,7 @@
 /* Functions in assembly language at the top level of a C file, each in a
  * section of its own, so that the linker keeps only those that are used. */
-#ifndef TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
-#define TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
+#ifndef TFLM_EXT_KERNELS_ASSEMBLY_H_
+#define TFLM_EXT_KERNELS_ASSEMBLY_H_
 
 /* clang-format off */
 #define TFMPQ_FUNCTION(name)                     \
@@ -17,4 +17,4 @@
   ".text\n"
 /* clang-format on */
 
-#endif /* TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_ */
+#endif /* TFLM_EXT_KERNELS_ASSEMBLY_H_ */

@@ -1,0 +1,138 @@
+#include "tflm_ext/kernels/fully_connected_mve.h"
+
+#include <string.h>
+
+#include "tflm_ext/kernels/products_mve.h"
+#include "tflm_ext/kernels/windows_mve.h"
+
+/* Channels of a tile, and those whose codes wait for being packed. */
+enum { kTileChannels = 2 * kTfmpqBlockChannels, kStagedChannels = 64 };
+
+/* What the widths of a kernel choose. */
+typedef struct {
+  tfmpq_expand_run expand_run;
+  tfmpq_make_tiles make_tiles;
+  tfmpq_pack_run pack_run;
+  uint8_t a_bits;
+  uint8_t w_bits;
+  uint8_t o_bits;
+} Parts;
+
+/* The arguments of a kernel. */
+typedef struct {
+  const tfmpq_conv_params* params;
+  const uint8_t* input;
+  const uint8_t* weight;
+  const tfmpq_channel* channels;
+  const int8_t* weight_zero_points;
+  uint8_t* output;
+  int8_t* scratch;
+} Arguments;
+
+/* Points the tiles at the elements of the input. */
+static void take_input(tfmpq_tiles* tiles, const Parts* parts,
+                       const Arguments* arguments) {
+  const uint32_t num_channels = arguments->params->input_channels;
+  int32_t sum = 0;
+  if (parts->a_bits == 8 && num_channels % kTfmpqLanes == 0) {
+    tiles->columns[0] = (const int8_t*)arguments->input;
+    if (parts->w_bits != 8) {
+      sum = tfmpq_sum_of_bytes__mve(tiles->columns[0], num_channels);
+    }
+  } else {
+    tiles->columns[0] = arguments->scratch;
+    sum = parts->expand_run(arguments->input, num_channels, arguments->scratch);
+  }
+  const int is_per_channel = arguments->weight_zero_points != NULL;
+  const int32_t zero_point =
+      is_per_channel ? 0 : arguments->params->weight_zero_point;
+  const int32x4_t start =
+      vmulq_n_s32(tfmpq_start_factors__mve(zero_point, parts->w_bits), sum);
+  vstrwq_s32(tiles->start, start);
+  vstrwq_s32(tiles->start + kTfmpqBlockChannels, start);
+  tiles->minus_sums[0] = -sum;
+}
+
+/* Makes the codes of whole tiles of channels, from channel `first` on. */
+static void make_whole_tiles(tfmpq_tiles* tiles, const Parts* parts,
+                             const Arguments* arguments, uint32_t first,
+                             uint32_t num_channels) {
+  const uint32_t block = first / kTfmpqBlockChannels;
+  const uint32_t num_blocks = num_channels / kTfmpqBlockChannels;
+  const uint8_t* weight = arguments->weight + block * tiles->block_bytes;
+  tiles->weight_end = weight + num_blocks * tiles->block_bytes;
+  tiles->zero_points = NULL;
+  if (arguments->weight_zero_points != NULL) {
+    tiles->zero_points = arguments->weight_zero_points + first;
+  }
+  parts->make_tiles(tiles, weight, arguments->channels + first);
+}
+
+/* Makes the codes of the last channels, too few for a tile: takes parameters of
+ * absent channels from copies, and an absent block twice. */
+static void make_last_tile(tfmpq_tiles* tiles, const Parts* parts,
+                           const Arguments* arguments, uint32_t first,
+                           uint32_t num_channels) {
+  tfmpq_channel channels[kTileChannels] = {{0, 0}};
+  int8_t zero_points[kTileChannels] = {0};
+  const uint32_t block = first / kTfmpqBlockChannels;
+  const uint8_t* weight = arguments->weight + block * tiles->block_bytes;
+  memcpy(channels, arguments->channels + first,
+         num_channels * sizeof(tfmpq_channel));
+  tiles->zero_points = NULL;
+  if (arguments->weight_zero_points != NULL) {
+    memcpy(zero_points, arguments->weight_zero_points + first, num_channels);
+    tiles->zero_points = zero_points;
+  }
+  tiles->weight_end = weight + tiles->block_bytes;
+  if (num_channels > kTfmpqBlockChannels) {
+    tiles->weight_end += tiles->block_bytes;
+  } else {
+    tiles->block_bytes = 0;
+  }
+  parts->make_tiles(tiles, weight, channels);
+}
+
+static void fully_connected(const Parts* parts, const Arguments* arguments) {
+  const tfmpq_conv_params* params = arguments->params;
+  const uint32_t num_channels = params->output_channels;
+  int8_t staged[kStagedChannels];
+  tfmpq_tiles tiles;
+  tfmpq_init_tiles__mve(&tiles, params, params->input_channels, parts->o_bits);
+  tiles.block_bytes = tfmpq_block_bytes(tiles.num_groups, parts->w_bits);
+  take_input(&tiles, parts, arguments);
+  uint8_t* output = arguments->output;
+  for (uint32_t c = 0; c < num_channels; c += kStagedChannels) {
+    const uint32_t left = num_channels - c;
+    const uint32_t count = left < kStagedChannels ? left : kStagedChannels;
+    const uint32_t num_rest = count % kTileChannels;
+    const uint32_t num_whole = count - num_rest;
+    const int is_unpacked = parts->o_bits == 8 && num_rest == 0;
+    tiles.codes[0] = is_unpacked ? output : (uint8_t*)staged;
+    if (num_whole > 0) {
+      make_whole_tiles(&tiles, parts, arguments, c, num_whole);
+    }
+    if (num_rest > 0) {
+      make_last_tile(&tiles, parts, arguments, c + num_whole, num_rest);
+    }
+    if (!is_unpacked) parts->pack_run(staged, count, output);
+    output += tfmpq_run_bytes(count, parts->o_bits);
+  }
+}
+
+#define TFMPQ_DEFINE_FULLY_CONNECTED(a, w, o)                                  \
+  void tfmpq_fully_connected_a##a##_w##w##_o##o##__mve(                        \
+      const tfmpq_conv_params* params, const void* input, const void* weight,  \
+      const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
+      void* output, void* scratch) {                                           \
+    static const Parts parts = {tfmpq_expand_run_a##a##__mve,                  \
+                                tfmpq_vector_w##w##__mve,                      \
+                                tfmpq_pack_run_o##o##__mve,                    \
+                                a,                                             \
+                                w,                                             \
+                                o};                                            \
+    const Arguments arguments = {                                              \
+        params, input, weight, channels, weight_zero_points, output, scratch}; \
+    fully_connected(&parts, &arguments);                                       \
+  }
+TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_FULLY_CONNECTED)
