@@ -26,156 +26,168 @@ typedef struct {
   int8_t* scratch;
 } Arguments;
 
-/* A call in progress. */
+/* Channels after whole blocks of 4, as a block. */
 typedef struct {
-  const Parts* parts;
-  const Arguments* arguments;
-  tfmpq_tiles tiles;
-  int32x4_t start_factors;
-  int is_direct;
-  int is_unpacked;
-  int8_t* columns; /* Of the pixels of a tile. */
-  uint32_t column_bytes;
-  int8_t* codes[kTfmpqTilePixels]; /* Where they wait for being packed. */
-  int32_t y;                       /* The next output pixel. */
+  uint32_t num_channels;
+  tfmpq_channel channels[kTfmpqBlockChannels];
+  int8_t zero_points[kTfmpqBlockChannels];
+} LastBlock;
+
+/* The window of the next output pixel. */
+typedef struct {
+  int32_t y;
   int32_t x;
-  uint8_t* output;
-  uint32_t pixel_bytes;      /* Of the output. */
-  uint32_t num_whole_blocks; /* Of 4 channels. */
-  /* Channels after these, as a block. */
-  tfmpq_channel last_channels[kTfmpqBlockChannels];
-  int8_t last_zero_points[kTfmpqBlockChannels];
-} Call;
+  uint32_t column; /* Of the output. */
+} Position;
 
-/* Points the tiles at the elements of an output pixel. */
-TFMPQ_INLINE void take_pixel(Call* call, int index, int32_t y, int32_t x) {
-  const tfmpq_conv_params* params = call->arguments->params;
-  const uint8_t* input = call->arguments->input;
-  const int32_t first_y = y * params->stride_height - params->pad_top;
-  const int32_t first_x = x * params->stride_width - params->pad_left;
-  tfmpq_tiles* tiles = &call->tiles;
-  int32_t sum = 0;
-  if (call->is_direct) {
-    const uint32_t pixel = (uint32_t)(first_y * params->input_width + first_x);
-    const uint32_t num_channels = params->input_channels;
-    tiles->columns[index] = (const int8_t*)input + pixel * num_channels;
-    if (call->parts->w_bits != 8) {
-      sum = tfmpq_sum_of_bytes__mve(tiles->columns[index], num_channels);
-    }
-  } else {
-    int8_t* column = call->columns + (uint32_t)index * call->column_bytes;
-    sum = call->parts->fill_column(params, input, first_y, first_x, column);
-    tiles->columns[index] = column;
-  }
-  vstrwq_s32(tiles->start + index * kTfmpqBlockChannels,
-             vmulq_n_s32(call->start_factors, sum));
-  tiles->minus_sums[index] = -sum;
-}
+/* How pixels are taken. */
+typedef struct {
+  const tfmpq_windows* windows;
+  tfmpq_fill_column fill_column; /* NULL: the input is taken where it lies. */
+  int32x4_t start_factors;
+  int8_t* columns[kTfmpqTilePixels];
+  int has_sums; /* Direct: whether sums of elements are needed. */
+} Taking;
 
-/* Makes the codes of all channels of the pixels taken. */
-TFMPQ_INLINE void make_codes(Call* call) {
-  const Arguments* arguments = call->arguments;
-  const uint32_t num_blocks = call->num_whole_blocks;
-  tfmpq_tiles* tiles = &call->tiles;
-  const uint32_t block_bytes =
-      tfmpq_block_bytes(tiles->num_groups, call->parts->w_bits);
-  const uint8_t* rest = arguments->weight + num_blocks * block_bytes;
-  tiles->zero_points = arguments->weight_zero_points;
-  if (num_blocks > 0) {
-    tiles->weight_end = rest;
-    call->parts->make_tiles(tiles, arguments->weight, arguments->channels);
-  }
-  if (arguments->params->output_channels % kTfmpqBlockChannels == 0) return;
-  if (tiles->zero_points != NULL) tiles->zero_points = call->last_zero_points;
-  tiles->weight_end = rest + block_bytes;
-  call->parts->make_tiles(tiles, rest, call->last_channels);
-}
-
-static void init_last_block(Call* call, const Arguments* arguments) {
+static LastBlock make_last_block(const Arguments* arguments) {
   const uint32_t num_channels = arguments->params->output_channels;
-  const uint32_t num_last = num_channels % kTfmpqBlockChannels;
-  const uint32_t first = num_channels - num_last;
-  call->num_whole_blocks = num_channels / kTfmpqBlockChannels;
-  memset(call->last_channels, 0, sizeof(call->last_channels));
-  memcpy(call->last_channels, arguments->channels + first,
-         num_last * sizeof(tfmpq_channel));
-  if (arguments->weight_zero_points == NULL) return;
-  memset(call->last_zero_points, 0, sizeof(call->last_zero_points));
-  memcpy(call->last_zero_points, arguments->weight_zero_points + first,
-         num_last);
-}
-
-/* Scratch: two columns and a vector, then the codes of two pixels. */
-static void init_call(Call* call, const Parts* parts,
-                      const Arguments* arguments) {
-  const tfmpq_conv_params* params = arguments->params;
-  const uint32_t num_elements = (uint32_t)params->kernel_height *
-                                params->kernel_width * params->input_channels;
-  const uint32_t num_channels = params->output_channels;
-  call->parts = parts;
-  call->arguments = arguments;
-  tfmpq_init_tiles__mve(&call->tiles, params, num_elements, parts->o_bits);
-  call->start_factors = tfmpq_start_factors__mve(
-      arguments->weight_zero_points != NULL ? 0 : params->weight_zero_point,
-      parts->w_bits);
-  call->is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
-  call->is_unpacked = tfmpq_conv2d_is_unpacked__mve(params, parts->o_bits);
-  call->columns = arguments->scratch;
-  call->column_bytes = call->tiles.num_groups * kTfmpqLanes;
-  call->codes[0] = arguments->scratch;
-  if (!call->is_direct) {
-    call->codes[0] += kTfmpqTilePixels * call->column_bytes + kTfmpqLanes;
+  const uint32_t first =
+      num_channels / kTfmpqBlockChannels * kTfmpqBlockChannels;
+  LastBlock last = {num_channels - first, {{0, 0}}, {0}};
+  memcpy(last.channels, arguments->channels + first,
+         last.num_channels * sizeof(tfmpq_channel));
+  if (arguments->weight_zero_points != NULL) {
+    memcpy(last.zero_points, arguments->weight_zero_points + first,
+           last.num_channels);
   }
-  call->codes[1] = call->codes[0] + (num_channels + 3) / 4 * 4;
-  call->y = 0;
-  call->x = 0;
-  call->output = arguments->output;
-  call->pixel_bytes = tfmpq_run_bytes(num_channels, parts->o_bits);
-  init_last_block(call, arguments);
+  return last;
 }
 
-/* Takes the next output pixel and moves on to the one after it. */
-TFMPQ_INLINE void take_next_pixel(Call* call, int index) {
-  take_pixel(call, index, call->y, call->x);
-  call->tiles.codes[index] =
-      call->is_unpacked ? call->output : (uint8_t*)call->codes[index];
-  call->output += call->pixel_bytes;
-  if (++call->x < call->arguments->params->output_width) return;
-  call->x = 0;
-  ++call->y;
+/* Points the tiles at the elements of the next output pixel. */
+TFMPQ_INLINE void take_pixel(tfmpq_tiles* tiles, const Taking* taking,
+                             Position* position, uint32_t index) {
+  const tfmpq_windows* windows = taking->windows;
+  const tfmpq_conv_params* params = windows->params;
+  int32_t sum = 0;
+  if (taking->fill_column != NULL) {
+    int8_t* column = taking->columns[index];
+    sum = taking->fill_column(windows, position->y, position->x, column);
+  } else {
+    const int8_t* pixel = (const int8_t*)windows->input +
+                          (uint32_t)position->y * windows->row_bytes +
+                          (uint32_t)position->x * windows->pixel_bytes;
+    if (index == 0) {
+      tiles->column_0 = pixel;
+    } else {
+      tiles->column_1 = pixel;
+    }
+    if (taking->has_sums) {
+      sum = tfmpq_sum_of_bytes__mve(pixel, params->input_channels);
+    }
+  }
+  tfmpq_set_start(tiles, index, vmulq_n_s32(taking->start_factors, sum));
+  tiles->minus_sums[index] = -sum;
+  position->x += params->stride_width;
+  if (++position->column < params->output_width) return;
+  position->column = 0;
+  position->x = -params->pad_left;
+  position->y += params->stride_height;
 }
 
 /* Makes the second pixel of the tiles the first one once more. */
 static void repeat_pixel(tfmpq_tiles* tiles) {
-  tiles->columns[1] = tiles->columns[0];
+  tiles->column_1 = tiles->column_0;
   tiles->codes[1] = tiles->codes[0];
   tiles->minus_sums[1] = tiles->minus_sums[0];
-  vstrwq_s32(tiles->start + kTfmpqBlockChannels, vldrwq_s32(tiles->start));
+  tiles->start_4 = tiles->start_0;
+  tiles->start_5 = tiles->start_1;
+  tiles->start_6 = tiles->start_2;
+  tiles->start_7 = tiles->start_3;
 }
 
+/* Makes the codes of all channels of the pixels taken. */
+TFMPQ_INLINE void make_codes(tfmpq_tiles* tiles, tfmpq_make_tiles make_tiles,
+                             const Arguments* arguments,
+                             const LastBlock* last_block,
+                             const uint8_t* last_weight, uint32_t block_bytes) {
+  tiles->zero_points = arguments->weight_zero_points;
+  tiles->weight_end = last_weight;
+  if (last_weight != arguments->weight) {
+    make_tiles(tiles, arguments->weight, arguments->channels);
+  }
+  if (last_block->num_channels == 0) return;
+  if (tiles->zero_points != NULL) tiles->zero_points = last_block->zero_points;
+  tiles->weight_end = last_weight + block_bytes;
+  make_tiles(tiles, last_weight, last_block->channels);
+}
+
+/* Packs the codes of one or two pixels. */
+TFMPQ_INLINE void pack_pixels(tfmpq_pack_run pack_run, uint32_t num_channels,
+                              int are_two, const int8_t* codes,
+                              const int8_t* more_codes, uint8_t* output,
+                              uint8_t* second) {
+  if (are_two && num_channels % 4 == 0) { /* One run. */
+    pack_run(codes, 2 * num_channels, output);
+    return;
+  }
+  pack_run(codes, num_channels, output);
+  if (are_two) pack_run(more_codes, num_channels, second);
+}
+
+/* Scratch: columns of two pixels and a vector, unless direct; codes of two
+ * pixels, unless unpacked. */
 static void conv2d(const Parts* parts, const Arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
   const uint32_t num_channels = params->output_channels;
+  const uint32_t pixel_bytes = tfmpq_run_bytes(num_channels, parts->o_bits);
+  const int is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
+  const int is_unpacked = tfmpq_conv2d_is_unpacked__mve(params, parts->o_bits);
+  tfmpq_windows windows;
+  tfmpq_init_windows__mve(&windows, params, arguments->input, parts->a_bits);
+  const LastBlock last_block = make_last_block(arguments);
+  tfmpq_tiles tiles;
+  tfmpq_init_tiles__mve(&tiles, params,
+                        (uint32_t)params->kernel_height * windows.num_row_codes,
+                        parts->o_bits);
+  const uint32_t column_bytes = tiles.num_groups * kTfmpqLanes;
+  const Taking taking = {
+      &windows,
+      is_direct ? NULL : parts->fill_column,
+      tfmpq_start_factors__mve(
+          arguments->weight_zero_points != NULL ? 0 : params->weight_zero_point,
+          parts->w_bits),
+      {arguments->scratch, arguments->scratch + column_bytes},
+      parts->w_bits != 8};
+  tiles.column_0 = taking.columns[0];
+  tiles.column_1 = taking.columns[1];
+  const uint32_t block_bytes =
+      tfmpq_block_bytes(tiles.num_groups, parts->w_bits);
+  const uint8_t* last_weight =
+      arguments->weight + num_channels / kTfmpqBlockChannels * block_bytes;
+  int8_t* codes =
+      arguments->scratch +
+      (is_direct ? 0 : kTfmpqTilePixels * column_bytes + kTfmpqLanes);
+  int8_t* more_codes = codes + (num_channels + 3) / 4 * 4;
+  uint8_t* output = arguments->output;
   uint32_t num_pixels = (uint32_t)params->output_height * params->output_width;
-  Call call;
-  init_call(&call, parts, arguments);
-  while (num_pixels > 0) {
-    const int is_last = num_pixels == 1;
-    uint8_t* output = call.output;
-    take_next_pixel(&call, 0);
-    if (is_last) {
-      repeat_pixel(&call.tiles);
+  Position position = {-params->pad_top, -params->pad_left, 0};
+  for (; num_pixels > 0; num_pixels -= num_pixels > 1 ? 2 : 1) {
+    uint8_t* second = output + pixel_bytes;
+    tiles.codes[0] = is_unpacked ? output : (uint8_t*)codes;
+    tiles.codes[1] = is_unpacked ? second : (uint8_t*)more_codes;
+    take_pixel(&tiles, &taking, &position, 0);
+    if (num_pixels > 1) {
+      take_pixel(&tiles, &taking, &position, 1);
     } else {
-      take_next_pixel(&call, 1);
+      repeat_pixel(&tiles);
     }
-    make_codes(&call);
-    if (!call.is_unpacked) {
-      parts->pack_run(call.codes[0], num_channels, output);
-      if (!is_last) {
-        parts->pack_run(call.codes[1], num_channels, output + call.pixel_bytes);
-      }
+    make_codes(&tiles, parts->make_tiles, arguments, &last_block, last_weight,
+               block_bytes);
+    if (!is_unpacked) {
+      pack_pixels(parts->pack_run, num_channels, num_pixels > 1, codes,
+                  more_codes, output, second);
     }
-    num_pixels -= is_last ? 1 : kTfmpqTilePixels;
+    output = second + pixel_bytes;
   }
 }
 

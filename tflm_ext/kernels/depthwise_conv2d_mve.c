@@ -13,7 +13,6 @@ typedef struct {
   tfmpq_expand_lanes expand_input;
   tfmpq_expand_lanes expand_weights;
   tfmpq_pack_lanes pack_output;
-  void (*make_row_pair)(tfmpq_row_pair* pair);
   uint8_t a_bits;
   uint8_t w_bits;
   uint8_t o_bits;
@@ -55,7 +54,9 @@ typedef struct {
   /* What is left of the zero points of the weights (take_zero_points). */
   int8_t residual[kTfmpqLanes];
   int has_residual;
+  int is_paired;
   uint32_t num_rows_taken; /* Rows of the padded input, by the ring. */
+  tfmpq_row_task task;
 } Group;
 
 static void init_call(Call* call, const Parts* parts,
@@ -122,6 +123,7 @@ static void make_weights(Call* call, Group* group) {
       tfmpq_run_bytes(num_channels, w_bits), height * width,
       group->num_channels, taps);
   take_zero_points(call, group, taps);
+  group->is_paired = call->is_paired && !group->has_residual;
   const uint32_t row_bytes = width * kTfmpqLanes;
   int8_t* zeros = taps + height * row_bytes;
   if (height % kTfmpqQuadRows != 0) memset(zeros, 0, row_bytes);
@@ -212,31 +214,62 @@ static void pack_row(const Call* call, const Group* group, uint32_t y,
       params->output_width, group->num_channels, output_row(call, group, y));
 }
 
+/* Prepares the task that makes rows of a group; rows fill in what the task
+ * moves on, and where their codes go. */
+static void init_task(const Call* call, Group* group) {
+  const tfmpq_conv_params* params = call->arguments->params;
+  tfmpq_row_task* task = &group->task;
+  for (uint32_t i = 0; i < 4; ++i) {
+    task->column_offsets[i] = i * kTfmpqQuadColumnBytes;
+    task->code_offsets[i] = i * kTfmpqLanes;
+  }
+  task->rescale =
+      tfmpq_make_saturating_rescale(params->output_zero_point, params->shift,
+                                    params->pre_shift, call->parts->o_bits);
+  task->quad_step_bytes = params->stride_width * kTfmpqQuadColumnBytes;
+}
+
 /* Makes rows y and y + 1 of the output. Codes of 8 bits are written where they
  * belong, unless there is no second row or a last block of one column. */
-static void make_row_pair(const Call* call, const Group* group, uint32_t y) {
+static void make_row_pair(const Call* call, Group* group, uint32_t y) {
   const tfmpq_conv_params* params = call->arguments->params;
   const uint32_t width = params->output_width;
   const int is_last = y + 1 == params->output_height;
   const int is_direct = call->parts->o_bits == 8 && width % 2 == 0 && !is_last;
   const uint32_t column = is_direct ? params->input_channels : kTfmpqLanes;
   const uint32_t row = is_direct ? width * column : call->code_row_bytes;
-  tfmpq_row_pair pair = {
-      {0, kTfmpqQuadColumnBytes, 2 * kTfmpqQuadColumnBytes,
-       3 * kTfmpqQuadColumnBytes},
-      call->weights,
-      call->arguments->channels + group->first,
-      is_direct ? output_row(call, group, y) : (uint8_t*)call->codes,
-      (width + 1) / 2,
-      group->num_channels,
-      2 * column,
-      call->rescale,
-      call->quads - 2 * kTfmpqQuadColumnBytes,
-      {0, row, column, row + column}};
-  call->parts->make_row_pair(&pair);
+  tfmpq_row_task* task = &group->task;
+  task->weights = call->weights;
+  task->channels = call->arguments->channels + group->first;
+  task->codes =
+      (is_direct ? output_row(call, group, y) : (uint8_t*)call->codes) - 1;
+  task->num_blocks = (width + 1) / 2;
+  task->num_channels = group->num_channels;
+  task->code_step_bytes = 2 * column;
+  task->quads = call->quads - 2 * kTfmpqQuadColumnBytes;
+  task->code_offsets[1] = row;
+  task->code_offsets[2] = column;
+  task->code_offsets[3] = row + column;
+  if (params->pre_shift == 0) {
+    tfmpq_make_row_pair__mve(task);
+  } else {
+    tfmpq_make_shifted_row_pair__mve(task);
+  }
   if (is_direct) return;
   pack_row(call, group, y, call->codes);
   if (!is_last) pack_row(call, group, y + 1, call->codes + row);
+}
+
+/* Makes a row of codes of a kernel of one patch. */
+static void make_row(const Call* call, Group* group) {
+  tfmpq_row_task* task = &group->task;
+  task->weights = call->weights + kTfmpqQuadColumnBytes;
+  task->channels = call->arguments->channels + group->first;
+  task->codes = (uint8_t*)call->codes - 1;
+  task->num_blocks = (call->arguments->params->output_width + 3u) / 4;
+  task->num_channels = group->num_channels;
+  task->quads = call->quads;
+  tfmpq_make_row__mve(task);
 }
 
 /* Returns the sums of products of four neighbouring outputs, the first at
@@ -305,17 +338,23 @@ static void make_channel(const Call* call, const Group* group, uint32_t lane) {
 static void make_group(Call* call, Group* group) {
   const tfmpq_conv_params* params = call->arguments->params;
   make_weights(call, group);
-  const int is_paired = call->is_paired && !group->has_residual;
-  for (uint32_t y = 0; y < params->output_height; y += is_paired ? 2 : 1) {
+  init_task(call, group);
+  for (uint32_t y = 0; y < params->output_height;
+       y += group->is_paired ? 2 : 1) {
     const uint32_t begin = y * params->stride_height;
     take_rows(call, group, begin, begin + call->num_rows);
     make_quads(call, begin);
-    if (is_paired) {
+    if (group->is_paired) {
       make_row_pair(call, group, y);
       continue;
     }
-    for (uint32_t lane = 0; lane < group->num_channels; ++lane) {
-      make_channel(call, group, lane);
+    if (call->num_patch_rows * call->num_patch_columns == 1 &&
+        !group->has_residual) {
+      make_row(call, group);
+    } else {
+      for (uint32_t lane = 0; lane < group->num_channels; ++lane) {
+        make_channel(call, group, lane);
+      }
     }
     pack_row(call, group, y, call->codes);
   }
@@ -328,15 +367,14 @@ static void depthwise_conv2d(const Parts* parts, const Arguments* arguments) {
   init_weights(&call);
   for (uint32_t c = 0; c < num_channels; c += kTfmpqLanes) {
     const uint32_t left = num_channels - c;
-    Group group = {.first = c,
-                   .num_channels = left < kTfmpqLanes ? left : kTfmpqLanes};
+    Group group;
+    group.first = c;
+    group.num_channels = left < kTfmpqLanes ? left : kTfmpqLanes;
+    group.num_rows_taken = 0;
     make_group(&call, &group);
   }
 }
 
-#define TFMPQ_ROW_PAIR_2 tfmpq_make_row_pair_u8__mve
-#define TFMPQ_ROW_PAIR_4 tfmpq_make_row_pair_u8__mve
-#define TFMPQ_ROW_PAIR_8 tfmpq_make_row_pair_s8__mve
 #define TFMPQ_DEFINE_DEPTHWISE_CONV2D(a, w, o)                                 \
   void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                       \
       const tfmpq_conv_params* params, const void* input, const void* weight,  \
@@ -345,7 +383,6 @@ static void depthwise_conv2d(const Parts* parts, const Arguments* arguments) {
     static const Parts parts = {tfmpq_expand_lanes_##a##__mve,                 \
                                 tfmpq_expand_lanes_##w##__mve,                 \
                                 tfmpq_pack_lanes_##o##__mve,                   \
-                                TFMPQ_ROW_PAIR_##o,                            \
                                 a,                                             \
                                 w,                                             \
                                 o};                                            \

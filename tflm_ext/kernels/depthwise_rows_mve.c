@@ -18,24 +18,18 @@ TFMPQ_INLINE void expand_lanes(const uint8_t* run, uint32_t stride_bytes,
   }
 }
 
-TFMPQ_INLINE int8x16_t clamp_lanes(int8x16_t codes, int bits) {
-  if (bits == 8) return codes;
-  const uint8x16_t highest = vdupq_n_u8((uint8_t)((1 << bits) - 1));
-  return vreinterpretq_s8_u8(vminq_u8(vreinterpretq_u8_s8(codes), highest));
-}
-
 TFMPQ_INLINE void pack_lanes(const int8_t* lanes, uint32_t stride_bytes,
                              uint32_t count, uint32_t num_channels,
                              uint8_t* run, int bits) {
   if (num_channels == kTfmpqLanes) {
     for (; count > 0; --count) {
-      tfmpq_store_codes(run, clamp_lanes(vldrbq_s8(lanes), bits), bits);
+      tfmpq_store_codes(run, tfmpq_from_zero(vldrbq_s8(lanes), bits), bits);
       run += stride_bytes;
       lanes += kTfmpqLanes;
     }
   } else {
     for (; count > 0; --count) {
-      tfmpq_store_some_codes(run, clamp_lanes(vldrbq_s8(lanes), bits),
+      tfmpq_store_some_codes(run, tfmpq_from_zero(vldrbq_s8(lanes), bits),
                              num_channels, bits);
       run += stride_bytes;
       lanes += kTfmpqLanes;

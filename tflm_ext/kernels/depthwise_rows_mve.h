@@ -32,8 +32,8 @@ void tfmpq_expand_lanes_2__mve(const uint8_t* run, uint32_t stride_bytes,
                                uint32_t count, uint32_t num_channels,
                                int8_t* lanes);
 
-/* Packs codes into runs: the inverse. Clamps codes, seen as unsigned, to the
- * highest of 4 or 2 bits. */
+/* Packs codes into runs: the inverse. Negative codes of 4
+ * or 2 bits are packed as 0. */
 typedef void (*tfmpq_pack_lanes)(const int8_t* lanes, uint32_t stride_bytes,
                                  uint32_t count, uint32_t num_channels,
                                  uint8_t* run);
@@ -52,26 +52,34 @@ void tfmpq_pack_lanes_2__mve(const int8_t* lanes, uint32_t stride_bytes,
 void tfmpq_make_quads__mve(const int8_t* const rows[kTfmpqQuadRows],
                            uint32_t count, int8_t* quads);
 
-/* Two output rows of a 3x3 kernel with stride 1. Assembly language knows the
- * offsets of the fields: depthwise_3x3_mve.c. */
+/* One or two output rows. Assembly language knows the offsets of the fields:
+ * depthwise_tasks_mve.c. */
 typedef struct {
-  uint32_t column_offsets[4]; /* 0, 64, 128, 192. */
-  /* Five quad columns: zeros, the three of the kernel, zeros. Moved on. */
-  const int8_t* weights;
+  uint32_t column_offsets[4];    /* 0, 64, 128, 192. */
+  const int8_t* weights;         /* Quad columns. Moved on. */
   const tfmpq_channel* channels; /* Moved on. */
-  uint8_t* codes;                /* Of the first channel. Moved on. */
-  uint32_t num_blocks;           /* Of two columns. */
+  uint8_t* codes;                /* Of the channel before. Moved on. */
+  uint32_t num_blocks;           /* Of four codes. */
   uint32_t num_channels;         /* Counted down. */
-  uint32_t step_bytes;           /* From the codes of a block to the next. */
-  tfmpq_vector_rescale rescale;
-  const int8_t* quads; /* Two columns before the first one. */
-  /* Of a block's codes: row 0 and 1 of column 0, row 0 and 1 of column 1. */
+  uint32_t code_step_bytes;      /* Pair: from a block's codes to the next's. */
+  tfmpq_saturating_rescale rescale;
+  const int8_t* quads;
   uint32_t code_offsets[4];
-} tfmpq_row_pair;
+  uint32_t quad_step_bytes; /* Row: from an output's quads to the next one's. */
+} tfmpq_row_task;
 
-/* Make the rows. The first saturates codes to -128..127, the second to 0..255.
- */
-void tfmpq_make_row_pair_s8__mve(tfmpq_row_pair* pair);
-void tfmpq_make_row_pair_u8__mve(tfmpq_row_pair* pair);
+/* Make codes, a byte each, negative if the code is below the range of 4 or 2
+ * bits. */
+
+/* Two rows of a 3x3 kernel with stride 1, in blocks of two columns: codes of
+ * row 0 and 1 of column 0, row 0 and 1 of column 1. The weights are five
+ * columns: zeros, the three of the kernel, zeros; quads begin two columns
+ * early. For a pre_shift of 0, and for any. */
+void tfmpq_make_row_pair__mve(tfmpq_row_task* task);
+void tfmpq_make_shifted_row_pair__mve(tfmpq_row_task* task);
+
+/* A row of a kernel of one patch, in blocks of four columns, each with 16 bytes
+ * for its codes. */
+void tfmpq_make_row__mve(tfmpq_row_task* task);
 
 #endif /* TFLM_EXT_KERNELS_DEPTHWISE_ROWS_MVE_H_ */

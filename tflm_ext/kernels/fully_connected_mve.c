@@ -35,12 +35,12 @@ static void take_input(tfmpq_tiles* tiles, const Parts* parts,
   const uint32_t num_channels = arguments->params->input_channels;
   int32_t sum = 0;
   if (parts->a_bits == 8 && num_channels % kTfmpqLanes == 0) {
-    tiles->columns[0] = (const int8_t*)arguments->input;
+    tiles->column_0 = (const int8_t*)arguments->input;
     if (parts->w_bits != 8) {
-      sum = tfmpq_sum_of_bytes__mve(tiles->columns[0], num_channels);
+      sum = tfmpq_sum_of_bytes__mve(tiles->column_0, num_channels);
     }
   } else {
-    tiles->columns[0] = arguments->scratch;
+    tiles->column_0 = arguments->scratch;
     sum = parts->expand_run(arguments->input, num_channels, arguments->scratch);
   }
   const int is_per_channel = arguments->weight_zero_points != NULL;
@@ -48,8 +48,8 @@ static void take_input(tfmpq_tiles* tiles, const Parts* parts,
       is_per_channel ? 0 : arguments->params->weight_zero_point;
   const int32x4_t start =
       vmulq_n_s32(tfmpq_start_factors__mve(zero_point, parts->w_bits), sum);
-  vstrwq_s32(tiles->start, start);
-  vstrwq_s32(tiles->start + kTfmpqBlockChannels, start);
+  tfmpq_set_start(tiles, 0, start);
+  tfmpq_set_start(tiles, 1, start);
   tiles->minus_sums[0] = -sum;
 }
 

@@ -150,4 +150,31 @@ TFMPQ_INLINE int32x4_t tfmpq_rescale_vector(int32x4_t accumulators,
   return vshlq_r_s32(vhaddq_n_s32(high, by->twice_offset), by->negative_shift);
 }
 
+/* The same where a saturating shift clamps: a code of n bits, seen as signed,
+ * is (high + twice_offset) >> 1, shifted by up_shift = 32 - n - shift (to the
+ * right if negative) with saturation, then by down_shift = n - 32. With n = 5
+ * for 4 bits and 3 for 2 bits, codes below 0 stay negative: tfmpq_from_zero
+ * makes them 0. */
+typedef struct {
+  int32_t pre_shift;
+  int32_t twice_offset;
+  int32_t up_shift;
+  int32_t down_shift;
+} tfmpq_saturating_rescale;
+
+TFMPQ_INLINE tfmpq_saturating_rescale tfmpq_make_saturating_rescale(
+    int32_t zero_point, int shift, int pre_shift, int bits) {
+  const int signed_bits = bits == 8 ? 8 : bits + 1;
+  const tfmpq_saturating_rescale rescale = {
+      pre_shift,
+      tfmpq_make_vector_rescale(zero_point, shift, pre_shift).twice_offset,
+      32 - signed_bits - shift, signed_bits - 32};
+  return rescale;
+}
+
+/* Returns codes, those below the range of 4 or 2 bits made 0. */
+TFMPQ_INLINE int8x16_t tfmpq_from_zero(int8x16_t codes, int bits) {
+  return bits == 8 ? codes : vmaxq_s8(codes, vdupq_n_s8(0));
+}
+
 #endif /* TFLM_EXT_KERNELS_LANES_MVE_H_ */

@@ -5,9 +5,9 @@
  *                  the first block
  *   r5             weights (of the second block)
  *   r7             parameters of the next channels
- *   r9             tiles
+ *   r9             tiles, from start_0 on
  *   r11            groups left
- *   q0 q1          elements, then sums          q4 q5   lowest, highest code
+ *   q0 q1          elements, then sums
  *   q2 q3          weights, then parameters
  *
  * Two groups per round; an odd number of groups begins in the middle. LE would
@@ -19,40 +19,30 @@
 #define CHECK_OFFSET(field, offset)    \
   typedef char tfmpq_offset_of_##field \
       [offsetof(tfmpq_tiles, field) == offset || sizeof(void*) != 4 ? 1 : -1]
-CHECK_OFFSET(start, 8);
-CHECK_OFFSET(codes, 40);
-CHECK_OFFSET(num_groups, 48);
-CHECK_OFFSET(zero_points, 52);
-CHECK_OFFSET(minus_sums, 56);
-CHECK_OFFSET(weight_end, 64);
-CHECK_OFFSET(rescale, 68);
-CHECK_OFFSET(lowest, 80);
-CHECK_OFFSET(block_bytes, 88);
+CHECK_OFFSET(codes, 12);
+CHECK_OFFSET(rescale, 20);
+CHECK_OFFSET(start_0, 36);
+CHECK_OFFSET(num_groups, 68);
+CHECK_OFFSET(start_7, 76);
+CHECK_OFFSET(weight_end, 80);
+CHECK_OFFSET(block_bytes, 84);
 
 /* clang-format off */
 #define BEGIN(name)           \
   TFMPQ_FUNCTION(name)        \
   "push {r4-r11, lr}\n"       \
-  "vpush {d8-d11}\n"          \
-  "mov r9, r0\n"              \
-  "mov r7, r2\n"              \
-  "ldrd r0, r2, [r9, #80]\n"  \
-  "vdup.32 q4, r0\n"          \
-  "vdup.32 q5, r2\n"
+  "add r9, r0, #36\n"         \
+  "mov r5, r1\n"              \
+  "mov r7, r2\n"
 
 #define END(name)             \
-  "vpop {d8-d11}\n"           \
   "pop {r4-r11, pc}\n"        \
   TFMPQ_END_FUNCTION(name)
 
-#define START_SUMS            \
-  "ldrd r0, r2, [r9, #8]\n"   \
-  "ldrd r4, r6, [r9, #16]\n"  \
-  "ldrd r8, r10, [r9, #24]\n" \
-  "ldrd r12, lr, [r9, #32]\n"
+#define START                                                       \
+  "ldm r9, {r0, r1, r2, r3, r4, r6, r8, r10, r11, r12, lr}\n"
 
 #define LOOP(group)           \
-  "ldr r11, [r9, #48]\n"      \
   "tst r11, #1\n"             \
   "bne 2f\n"                  \
   "1:\n" group                \
@@ -92,8 +82,8 @@ CHECK_OFFSET(block_bytes, 88);
   "vldrb.8 q2, [r3], #16\n"                         \
   "vldrb.8 q3, [r5], #16\n"
 #define SHIFT_BOTH(bits)                            \
-  "vshr.s8 q6, q2, #" #bits "\n"                    \
-  "vshr.s8 q7, q3, #" #bits "\n"
+  "vshr.s8 q4, q2, #" #bits "\n"                    \
+  "vshr.s8 q5, q3, #" #bits "\n"
 #define ADD_BOTH(first, second, a, b)               \
   "vmladava.s8 " #first ", q0, " #a "\n"            \
   "vmladava.s8 " #second ", q0, " #b "\n"
@@ -107,15 +97,15 @@ CHECK_OFFSET(block_bytes, 88);
 #define VECTOR_W4                                   \
   "vldrb.8 q0, [r1], #16\n"                         \
   LOAD_BOTH ADD_BOTH(r0, r8, q2, q3)                \
-  SHIFT_BOTH(4) ADD_BOTH(r2, r10, q6, q7)           \
+  SHIFT_BOTH(4) ADD_BOTH(r2, r10, q4, q5)           \
   LOAD_BOTH ADD_BOTH(r4, r12, q2, q3)               \
-  SHIFT_BOTH(4) ADD_BOTH(r6, lr, q6, q7)
+  SHIFT_BOTH(4) ADD_BOTH(r6, lr, q4, q5)
 #define VECTOR_W2                                   \
   "vldrb.8 q0, [r1], #16\n"                         \
   LOAD_BOTH ADD_BOTH(r0, r8, q2, q3)                \
-  SHIFT_BOTH(2) ADD_BOTH(r2, r10, q6, q7)           \
-  SHIFT_BOTH(4) ADD_BOTH(r4, r12, q6, q7)           \
-  SHIFT_BOTH(6) ADD_BOTH(r6, lr, q6, q7)
+  SHIFT_BOTH(2) ADD_BOTH(r2, r10, q4, q5)           \
+  SHIFT_BOTH(4) ADD_BOTH(r4, r12, q4, q5)           \
+  SHIFT_BOTH(6) ADD_BOTH(r6, lr, q4, q5)
 
 /* From sums of bytes to sums of codes. */
 #define SEPARATE_W8 ""
@@ -138,25 +128,25 @@ CHECK_OFFSET(block_bytes, 88);
   "vmov q1[2], q1[0], r8, r12\n"       \
   "vmov q1[3], q1[1], r10, lr\n"
 
+/* r0: zero_points, r1 r2: minus_sums, r3 r4: codes, r8 r10 r12 lr: rescale. */
+#define TAKE_REST                      \
+  "ldmdb r9, {r0, r1, r2, r3, r4, r8, r10, r12, lr}\n"
+
 #define NO_ZERO_POINTS ""
 #define ZERO_POINTS_OF_PIXELS          \
-  "ldr r0, [r9, #52]\n"                \
   "cbz r0, 4f\n"                       \
-  "ldrd r2, r4, [r9, #56]\n"           \
   "vldrb.s32 q2, [r0], #4\n"           \
-  "str r0, [r9, #52]\n"                \
-  "vmla.s32 q0, q2, r2\n"              \
-  "vmla.s32 q1, q2, r4\n"              \
+  "str r0, [r9, #-36]\n"               \
+  "vmla.s32 q0, q2, r1\n"              \
+  "vmla.s32 q1, q2, r2\n"              \
   "4:\n"
 #define ZERO_POINTS_OF_BLOCKS          \
-  "ldr r0, [r9, #52]\n"                \
   "cbz r0, 4f\n"                       \
-  "ldr r2, [r9, #56]\n"                \
   "vldrb.s32 q2, [r0], #4\n"           \
   "vldrb.s32 q3, [r0], #4\n"           \
-  "str r0, [r9, #52]\n"                \
-  "vmla.s32 q0, q2, r2\n"              \
-  "vmla.s32 q1, q3, r2\n"              \
+  "str r0, [r9, #-36]\n"               \
+  "vmla.s32 q0, q2, r1\n"              \
+  "vmla.s32 q1, q3, r1\n"              \
   "4:\n"
 
 #define PARAMETERS                     \
@@ -164,56 +154,46 @@ CHECK_OFFSET(block_bytes, 88);
   "vld21.32 {q2, q3}, [r7]!\n"
 #define RESCALE(sums)                  \
   "vadd.i32 " sums ", " sums ", q2\n"  \
-  "vshl.s32 " sums ", r0\n"            \
+  "vshl.s32 " sums ", r8\n"            \
   "vqdmulh.s32 " sums ", " sums ", q3\n" \
-  "vhadd.s32 " sums ", " sums ", r2\n" \
-  "vshl.s32 " sums ", r4\n"            \
-  "vmax.s32 " sums ", " sums ", q4\n"  \
-  "vmin.s32 " sums ", " sums ", q5\n"
+  "vhadd.s32 " sums ", " sums ", r10\n" \
+  "vqshl.s32 " sums ", r12\n"          \
+  "vshl.s32 " sums ", lr\n"
+
+#define NEXT                                        \
+  "ldr r0, [r9, #44]\n"                             \
+  "cmp r5, r0\n"                                    \
+  "bne 3b\n"
 
 #define PIXELS(name, group, separate, zero_points)  \
   __asm__(BEGIN(name)                               \
-          "mov r5, r1\n"                            \
           "3:\n"                                    \
-          "ldrd r1, r3, [r9]\n"                     \
-          START_SUMS LOOP(group)                    \
-          separate TO_VECTORS zero_points           \
+          START LOOP(group)                         \
+          separate TO_VECTORS TAKE_REST zero_points \
           PARAMETERS                                \
-          "ldrd r0, r2, [r9, #68]\n"                \
-          "ldr r4, [r9, #76]\n"                     \
           RESCALE("q0") RESCALE("q1")               \
-          "ldrd r2, r4, [r9, #40]\n"                \
-          "vstrb.32 q0, [r2], #4\n"                 \
+          "vstrb.32 q0, [r3], #4\n"                 \
           "vstrb.32 q1, [r4], #4\n"                 \
-          "strd r2, r4, [r9, #40]\n"                \
-          "ldr r0, [r9, #64]\n"                     \
-          "cmp r5, r0\n"                            \
-          "bne 3b\n"                                \
-          END(name))
+          "strd r3, r4, [r9, #-24]\n"               \
+          NEXT END(name))
 
 #define VECTOR(name, group, separate, zero_points)  \
   __asm__(BEGIN(name)                               \
-          "vpush {d12-d15}\n"                       \
-          "mov r5, r1\n"                            \
+          "vpush {d8-d11}\n"                        \
           "3:\n"                                    \
-          "ldr r0, [r9, #88]\n"                     \
+          START                                     \
           "mov r3, r5\n"                            \
-          "add r5, r0\n"                            \
-          "ldr r1, [r9]\n"                          \
-          START_SUMS LOOP(group)                    \
-          separate TO_VECTORS zero_points           \
-          "ldrd r0, r2, [r9, #68]\n"                \
-          "ldr r4, [r9, #76]\n"                     \
+          "ldr r5, [r9, #48]\n"                     \
+          "add r5, r3\n"                            \
+          LOOP(group)                               \
+          separate TO_VECTORS TAKE_REST zero_points \
           PARAMETERS RESCALE("q0")                  \
           PARAMETERS RESCALE("q1")                  \
-          "ldr r2, [r9, #40]\n"                     \
-          "vstrb.32 q0, [r2], #4\n"                 \
-          "vstrb.32 q1, [r2], #4\n"                 \
-          "str r2, [r9, #40]\n"                     \
-          "ldr r0, [r9, #64]\n"                     \
-          "cmp r5, r0\n"                            \
-          "bne 3b\n"                                \
-          "vpop {d12-d15}\n"                        \
+          "vstrb.32 q0, [r3], #4\n"                 \
+          "vstrb.32 q1, [r3], #4\n"                 \
+          "str r3, [r9, #-24]\n"                    \
+          NEXT                                      \
+          "vpop {d8-d11}\n"                         \
           END(name))
 /* clang-format on */
 
@@ -239,8 +219,6 @@ void tfmpq_init_tiles__mve(tfmpq_tiles* tiles, const tfmpq_conv_params* params,
                            uint32_t num_elements, int o_bits) {
   tiles->num_groups = (num_elements + kTfmpqLanes - 1) / kTfmpqLanes;
   tiles->zero_points = NULL;
-  tiles->rescale = tfmpq_make_vector_rescale(params->output_zero_point,
-                                             params->shift, params->pre_shift);
-  tiles->lowest = o_bits == 8 ? -128 : 0;
-  tiles->highest = o_bits == 8 ? 127 : (1 << o_bits) - 1;
+  tiles->rescale = tfmpq_make_saturating_rescale(
+      params->output_zero_point, params->shift, params->pre_shift, o_bits);
 }

@@ -4,7 +4,8 @@
  * pixels by one block (tfmpq_pixels_w<W>__mve) or one pixel by two blocks
  * (tfmpq_vector_w<W>__mve): eight sums, one in each even register, because
  * VMLADAVA adds to even registers only. A function makes all tiles from
- * `weight` to the end of the weights, and from their sums codes of 8 bits. */
+ * `weight` to the end of the weights, and from their sums a byte per code,
+ * negative if the code is below the range of 4 or 2 bits. */
 #ifndef TFLM_EXT_KERNELS_PRODUCTS_MVE_H_
 #define TFLM_EXT_KERNELS_PRODUCTS_MVE_H_
 
@@ -17,29 +18,48 @@
 enum {
   kTfmpqBlockChannels = 4,
   kTfmpqTilePixels = 2,
-  kTfmpqTileSums = 8,
 };
 
 /* What a function of this file reads and, of some fields, moves on. Assembly
- * language knows the offsets of the fields: products_mve.c. */
+ * language loads what is before start_0, and all from there to start_7, with an
+ * instruction each, hence the order: that of registers (products_mve.c). */
 typedef struct {
-  /* The elements of the pixels, 8 bits each; those that make up a last group of
-   * 16 may be anything. One pixel: the first. */
-  const int8_t* columns[kTfmpqTilePixels];
-  /* What sums start at (tfmpq_start_sums__mve). */
-  int32_t start[kTfmpqTileSums];
-  /* Where the next codes of the pixels go: moved on. One pixel: the first. */
-  uint8_t* codes[kTfmpqTilePixels];
-  uint32_t num_groups; /* Of 16 elements. */
-  /* Of the next channels, moved on; NULL where `start` takes care of them. */
+  /* Of the next channels, moved on; NULL where the starts take care of them. */
   const int8_t* zero_points;
   int32_t minus_sums[kTfmpqTilePixels]; /* -1 times the sum of the elements. */
+  /* Where the next codes of the pixels go: moved on. One pixel: the first. */
+  uint8_t* codes[kTfmpqTilePixels];
+  tfmpq_saturating_rescale rescale;
+  /* What sums start at: tfmpq_set_start. Columns are the elements of the
+   * pixels, 8 bits each; those that make up a last group of 16 may be anything.
+   * One pixel: column_0. */
+  int32_t start_0;
+  const int8_t* column_0;
+  int32_t start_1;
+  const int8_t* column_1;
+  int32_t start_2;
+  int32_t start_3;
+  int32_t start_4;
+  int32_t start_5;
+  uint32_t num_groups; /* Of 16 elements. */
+  int32_t start_6;
+  int32_t start_7;
   const uint8_t* weight_end;
-  tfmpq_vector_rescale rescale;
-  int32_t lowest;
-  int32_t highest;
   uint32_t block_bytes; /* One pixel: from the first to the second block. */
 } tfmpq_tiles;
+
+/* Sets start_0 to start_3 (half 0) or start_4 to start_7 (half 1): of one pixel
+ * or, of one pixel by two blocks, of one block. */
+TFMPQ_INLINE void tfmpq_set_start(tfmpq_tiles* tiles, uint32_t half,
+                                  int32x4_t start) {
+  static const uint32_t offsets[2][4] = {
+      {offsetof(tfmpq_tiles, start_0), offsetof(tfmpq_tiles, start_1),
+       offsetof(tfmpq_tiles, start_2), offsetof(tfmpq_tiles, start_3)},
+      {offsetof(tfmpq_tiles, start_4), offsetof(tfmpq_tiles, start_5),
+       offsetof(tfmpq_tiles, start_6), offsetof(tfmpq_tiles, start_7)}};
+  vstrwq_scatter_offset_s32((int32_t*)(void*)tiles, vldrwq_u32(offsets[half]),
+                            start);
+}
 
 /* Makes tiles. `channels` are those of the first block. */
 typedef void (*tfmpq_make_tiles)(tfmpq_tiles* tiles, const uint8_t* weight,

@@ -44,11 +44,10 @@ TFMPQ_INLINE int32_t expand_taps(const uint8_t* pixel, uint32_t num_taps,
 }
 
 /* A window that crosses the edge of the image. */
-TFMPQ_INLINE int32_t fill_at_edge(const tfmpq_conv_params* params,
-                                  const uint8_t* input, int32_t y, int32_t x,
-                                  int8_t* to, int bits) {
+TFMPQ_INLINE int32_t fill_at_edge(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* to, int bits) {
+  const tfmpq_conv_params* params = windows->params;
   const uint32_t num_channels = params->input_channels;
-  const uint32_t pixel_bytes = tfmpq_run_bytes(num_channels, bits);
   const int32_t width = params->input_width;
   const int32_t x_end = x + params->kernel_width;
   const int32_t begin = x < 0 ? 0 : x;
@@ -57,86 +56,132 @@ TFMPQ_INLINE int32_t fill_at_edge(const tfmpq_conv_params* params,
   const int32_t z = params->input_zero_point;
   int32_t sum = 0;
   for (; y < y_end; ++y) {
-    uint32_t num_left = params->kernel_width;
+    uint32_t num_right = windows->num_row_codes;
     if (y >= 0 && y < params->input_height && begin < end) {
+      const uint32_t num_left = (uint32_t)(begin - x) * num_channels;
       const uint32_t num_inside = (uint32_t)(end - begin);
-      const uint32_t pixel = (uint32_t)(y * width + begin);
-      num_left = (uint32_t)(begin - x);
-      sum += pad(z, num_left * num_channels, to);
-      to += num_left * num_channels;
-      sum += expand_taps(input + pixel * pixel_bytes, num_inside, num_channels,
-                         to, bits);
+      sum += pad(z, num_left, to);
+      to += num_left;
+      sum += expand_taps(windows->input + (uint32_t)y * windows->row_bytes +
+                             (uint32_t)begin * windows->pixel_bytes,
+                         num_inside, num_channels, to, bits);
       to += num_inside * num_channels;
-      num_left = (uint32_t)(x_end - end);
+      num_right = (uint32_t)(x_end - end) * num_channels;
     }
-    sum += pad(z, num_left * num_channels, to);
-    to += num_left * num_channels;
+    sum += pad(z, num_right, to);
+    to += num_right;
   }
   return sum;
 }
 
-/* Rows of no more elements than a vector has lanes, of 8 bits: a first layer.
- */
-TFMPQ_INLINE int32_t copy_short_rows(const uint8_t* row, uint32_t num_rows,
-                                     uint32_t row_bytes, uint32_t num_codes,
-                                     int8_t* to) {
-  const mve_pred16_t inside = vctp8q(num_codes);
+TFMPQ_INLINE int is_inside(const tfmpq_windows* windows, int32_t y, int32_t x) {
+  return (uint32_t)y < windows->end_row && (uint32_t)x < windows->end_column;
+}
+
+TFMPQ_INLINE const uint8_t* first_tap(const tfmpq_windows* windows, int32_t y,
+                                      int32_t x) {
+  return windows->input + (uint32_t)y * windows->row_bytes +
+         (uint32_t)x * windows->pixel_bytes;
+}
+
+/* Any window. */
+TFMPQ_INLINE int32_t fill_column(const tfmpq_windows* windows, int32_t y,
+                                 int32_t x, int8_t* to, int bits) {
+  const tfmpq_conv_params* params = windows->params;
+  if (!is_inside(windows, y, x)) return fill_at_edge(windows, y, x, to, bits);
+  const uint8_t* row = first_tap(windows, y, x);
   int32_t sum = 0;
-  for (; num_rows > 0; --num_rows) {
-    const int8x16_t codes = vldrbq_z_s8((const int8_t*)row, inside);
-    vstrbq_s8(to, codes);
-    sum = vaddvaq_s8(sum, codes);
-    row += row_bytes;
-    to += num_codes;
+  for (uint32_t i = params->kernel_height; i > 0; --i) {
+    sum += expand_taps(row, params->kernel_width, params->input_channels, to,
+                       bits);
+    row += windows->row_bytes;
+    to += windows->num_row_codes;
   }
   return sum;
 }
 
-TFMPQ_INLINE int32_t fill_column(const tfmpq_conv_params* params,
-                                 const uint8_t* input, int32_t y, int32_t x,
-                                 int8_t* to, int bits) {
-  const uint32_t height = params->kernel_height;
-  const uint32_t width = params->kernel_width;
-  if (y < 0 || x < 0 || y + (int32_t)height > params->input_height ||
-      x + (int32_t)width > params->input_width) {
-    return fill_at_edge(params, input, y, x, to, bits);
-  }
-  const uint32_t num_channels = params->input_channels;
-  const uint32_t pixel_bytes = tfmpq_run_bytes(num_channels, bits);
+void tfmpq_init_windows__mve(tfmpq_windows* windows,
+                             const tfmpq_conv_params* params,
+                             const uint8_t* input, int bits) {
+  const uint32_t height = params->input_height + 1u;
+  const uint32_t width = params->input_width + 1u;
+  const uint32_t pixel_bytes = tfmpq_run_bytes(params->input_channels, bits);
   const uint32_t row_bytes = params->input_width * pixel_bytes;
-  const uint8_t* row =
-      input + (uint32_t)y * row_bytes + (uint32_t)x * pixel_bytes;
-  if (bits == 8 && width * num_channels <= kTfmpqLanes) {
-    return copy_short_rows(row, height, row_bytes, width * num_channels, to);
+  const uint32_t num_codes =
+      (uint32_t)params->kernel_width * params->input_channels;
+  const uint32_t input_bytes = params->input_height * row_bytes;
+  const uint32_t window_bytes =
+      (params->kernel_height - 1u) * row_bytes + kTfmpqLanes;
+  windows->params = params;
+  windows->input = input;
+  windows->pixel_bytes = pixel_bytes;
+  windows->row_bytes = row_bytes;
+  windows->num_row_codes = num_codes;
+  windows->end_row =
+      height > params->kernel_height ? height - params->kernel_height : 0;
+  windows->end_column =
+      width > params->kernel_width ? width - params->kernel_width : 0;
+  windows->end_short = input;
+  if (input_bytes >= window_bytes) {
+    windows->end_short += input_bytes - window_bytes + 1;
   }
-  int32_t sum = 0;
-  for (uint32_t i = 0; i < height; ++i) {
-    sum += expand_taps(row, width, num_channels, to, bits);
-    row += row_bytes;
-    to += width * num_channels;
-  }
-  return sum;
+  vstrbq_s8(windows->short_mask,
+            vpselq_s8(vdupq_n_s8(1), vdupq_n_s8(0), vctp8q(num_codes)));
 }
 
 TFMPQ_INLINE void pack_run(const int8_t* codes, uint32_t num_codes,
                            uint8_t* run, int bits) {
   for (uint32_t i = num_codes / kTfmpqLanes; i > 0; --i) {
-    tfmpq_store_codes(run, vldrbq_s8(codes), bits);
+    tfmpq_store_codes(run, tfmpq_from_zero(vldrbq_s8(codes), bits), bits);
     codes += kTfmpqLanes;
     run += tfmpq_vector_bytes(bits);
   }
   const uint32_t num_rest = num_codes % kTfmpqLanes;
   if (num_rest == 0) return;
   const int8x16_t rest = vldrbq_z_s8(codes, vctp8q(num_rest));
-  tfmpq_store_some_codes(run, rest, num_rest, bits);
+  tfmpq_store_some_codes(run, tfmpq_from_zero(rest, bits), num_rest, bits);
+}
+
+/* Apart from tfmpq_fill_column_a8__mve, which then needs few registers. */
+static __attribute__((noinline)) int32_t fill_wide_column(
+    const tfmpq_windows* windows, int32_t y, int32_t x, int8_t* column) {
+  return fill_column(windows, y, x, column, 8);
+}
+
+/* Most of a first layer: rows of no more elements than a vector has lanes. What
+ * else a vector holds is overwritten, or multiplied with weights of 0. */
+int32_t tfmpq_fill_column_a8__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column) {
+  const uint32_t num_codes = windows->num_row_codes;
+  if (num_codes > kTfmpqLanes || !is_inside(windows, y, x)) {
+    return fill_wide_column(windows, y, x, column);
+  }
+  const uint32_t row_bytes = windows->row_bytes;
+  const uint8_t* row = first_tap(windows, y, x);
+  if (row >= windows->end_short) return fill_wide_column(windows, y, x, column);
+  const int8x16_t mask = vldrbq_s8(windows->short_mask);
+  int32_t sum = 0;
+  for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
+    const int8x16_t codes = vldrbq_s8((const int8_t*)row);
+    vstrbq_s8(column, codes);
+    sum = vmladavaq_s8(sum, codes, mask);
+    row += row_bytes;
+    column += num_codes;
+  }
+  return sum;
+}
+
+int32_t tfmpq_fill_column_a4__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column) {
+  return fill_column(windows, y, x, column, 4);
+}
+
+int32_t tfmpq_fill_column_a2__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column) {
+  return fill_column(windows, y, x, column, 2);
 }
 
 #define DEFINE(bits)                                                           \
-  int32_t tfmpq_fill_column_a##bits##__mve(const tfmpq_conv_params* params,    \
-                                           const uint8_t* input, int32_t y,    \
-                                           int32_t x, int8_t* column) {        \
-    return fill_column(params, input, y, x, column, bits);                     \
-  }                                                                            \
   int32_t tfmpq_expand_run_a##bits##__mve(const uint8_t* run,                  \
                                           uint32_t num_codes, int8_t* codes) { \
     return expand_run(run, num_codes, codes, bits);                            \

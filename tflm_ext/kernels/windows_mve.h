@@ -7,22 +7,39 @@
 
 #include "tflm_ext/kernels/types.h"
 
+/* An image and the windows of a kernel in it. */
+typedef struct {
+  const tfmpq_conv_params* params;
+  const uint8_t* input;
+  uint32_t pixel_bytes;
+  uint32_t row_bytes;
+  uint32_t num_row_codes; /* Elements under a row of the kernel. */
+  /* Windows that begin at a row and column below these lie inside. */
+  uint32_t end_row;
+  uint32_t end_column;
+  /* Of 8 bits: a vector may be read from each row of a window that lies inside
+   * and begins before this address, where a row has no more elements. */
+  const uint8_t* end_short;
+  /* 1 under such a row, else 0. */
+  int8_t short_mask[16];
+} tfmpq_windows;
+
+void tfmpq_init_windows__mve(tfmpq_windows* windows,
+                             const tfmpq_conv_params* params,
+                             const uint8_t* input, int bits);
+
 /* Writes the elements of the window whose first tap is at input pixel (y, x),
  * outside of the image if negative. Writes up to 15 bytes more. Returns the sum
  * of the elements. */
-typedef int32_t (*tfmpq_fill_column)(const tfmpq_conv_params* params,
-                                     const uint8_t* input, int32_t y, int32_t x,
-                                     int8_t* column);
+typedef int32_t (*tfmpq_fill_column)(const tfmpq_windows* windows, int32_t y,
+                                     int32_t x, int8_t* column);
 
-int32_t tfmpq_fill_column_a8__mve(const tfmpq_conv_params* params,
-                                  const uint8_t* input, int32_t y, int32_t x,
-                                  int8_t* column);
-int32_t tfmpq_fill_column_a4__mve(const tfmpq_conv_params* params,
-                                  const uint8_t* input, int32_t y, int32_t x,
-                                  int8_t* column);
-int32_t tfmpq_fill_column_a2__mve(const tfmpq_conv_params* params,
-                                  const uint8_t* input, int32_t y, int32_t x,
-                                  int8_t* column);
+int32_t tfmpq_fill_column_a8__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column);
+int32_t tfmpq_fill_column_a4__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column);
+int32_t tfmpq_fill_column_a2__mve(const tfmpq_windows* windows, int32_t y,
+                                  int32_t x, int8_t* column);
 
 /* Writes num_codes codes of a run, and up to 15 bytes more. Returns the sum of
  * the codes. */
@@ -36,7 +53,8 @@ int32_t tfmpq_expand_run_a4__mve(const uint8_t* run, uint32_t num_codes,
 int32_t tfmpq_expand_run_a2__mve(const uint8_t* run, uint32_t num_codes,
                                  int8_t* codes);
 
-/* Writes codes as a run. Reads no more than num_codes codes. */
+/* Writes codes as a run, negative ones of 4 or 2 bits as 0. Reads no more than
+ * num_codes codes. */
 typedef void (*tfmpq_pack_run)(const int8_t* codes, uint32_t num_codes,
                                uint8_t* run);
 
