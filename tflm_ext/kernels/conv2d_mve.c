@@ -7,7 +7,7 @@
 
 /* What the widths of a kernel choose. */
 typedef struct {
-  tfmpq_fill_column fill_column;
+  tfmpq_expand_pixels expand_pixels;
   tfmpq_make_tiles make_tiles;
   tfmpq_pack_run pack_run;
   uint8_t a_bits;
@@ -43,7 +43,7 @@ typedef struct {
 /* How pixels are taken. */
 typedef struct {
   const tfmpq_windows* windows;
-  tfmpq_fill_column fill_column; /* NULL: the input is taken where it lies. */
+  int is_direct; /* The input is taken where it lies. */
   int32x4_t start_factors;
   int8_t* columns[kTfmpqTilePixels];
   int has_sums; /* Direct: whether sums of elements are needed. */
@@ -69,9 +69,9 @@ TFMPQ_INLINE void take_pixel(tfmpq_tiles* tiles, const Taking* taking,
   const tfmpq_windows* windows = taking->windows;
   const tfmpq_conv_params* params = windows->params;
   int32_t sum = 0;
-  if (taking->fill_column != NULL) {
-    int8_t* column = taking->columns[index];
-    sum = taking->fill_column(windows, position->y, position->x, column);
+  if (!taking->is_direct) {
+    sum = tfmpq_fill_column__mve(windows, position->y, position->x,
+                                 taking->columns[index]);
   } else {
     const int8_t* pixel = (const int8_t*)windows->input +
                           (uint32_t)position->y * windows->row_bytes +
@@ -143,7 +143,8 @@ static void conv2d(const Parts* parts, const Arguments* arguments) {
   const int is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
   const int is_unpacked = tfmpq_conv2d_is_unpacked__mve(params, parts->o_bits);
   tfmpq_windows windows;
-  tfmpq_init_windows__mve(&windows, params, arguments->input, parts->a_bits);
+  tfmpq_init_windows__mve(&windows, params, arguments->input,
+                          parts->expand_pixels, parts->a_bits);
   const LastBlock last_block = make_last_block(arguments);
   tfmpq_tiles tiles;
   tfmpq_init_tiles__mve(&tiles, params,
@@ -152,7 +153,7 @@ static void conv2d(const Parts* parts, const Arguments* arguments) {
   const uint32_t column_bytes = tiles.num_groups * kTfmpqLanes;
   const Taking taking = {
       &windows,
-      is_direct ? NULL : parts->fill_column,
+      is_direct,
       tfmpq_start_factors__mve(
           arguments->weight_zero_points != NULL ? 0 : params->weight_zero_point,
           parts->w_bits),
@@ -196,7 +197,7 @@ static void conv2d(const Parts* parts, const Arguments* arguments) {
       const tfmpq_conv_params* params, const void* input, const void* weight,  \
       const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
       void* output, void* scratch) {                                           \
-    static const Parts parts = {tfmpq_fill_column_a##a##__mve,                 \
+    static const Parts parts = {tfmpq_expand_pixels_a##a##__mve,               \
                                 tfmpq_pixels_w##w##__mve,                      \
                                 tfmpq_pack_run_o##o##__mve,                    \
                                 a,                                             \

@@ -10,7 +10,7 @@ enum { kTileChannels = 2 * kTfmpqBlockChannels, kStagedChannels = 64 };
 
 /* What the widths of a kernel choose. */
 typedef struct {
-  tfmpq_expand_run expand_run;
+  tfmpq_expand_pixels expand_pixels;
   tfmpq_make_tiles make_tiles;
   tfmpq_pack_run pack_run;
   uint8_t a_bits;
@@ -41,7 +41,8 @@ static void take_input(tfmpq_tiles* tiles, const Parts* parts,
     }
   } else {
     tiles->column_0 = arguments->scratch;
-    sum = parts->expand_run(arguments->input, num_channels, arguments->scratch);
+    sum = parts->expand_pixels(arguments->input, 1, num_channels,
+                               arguments->scratch);
   }
   const int is_per_channel = arguments->weight_zero_points != NULL;
   const int32_t zero_point =
@@ -125,7 +126,7 @@ static void fully_connected(const Parts* parts, const Arguments* arguments) {
       const tfmpq_conv_params* params, const void* input, const void* weight,  \
       const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
       void* output, void* scratch) {                                           \
-    static const Parts parts = {tfmpq_expand_run_a##a##__mve,                  \
+    static const Parts parts = {tfmpq_expand_pixels_a##a##__mve,               \
                                 tfmpq_vector_w##w##__mve,                      \
                                 tfmpq_pack_run_o##o##__mve,                    \
                                 a,                                             \
