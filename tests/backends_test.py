@@ -50,7 +50,7 @@ def test_several_targets_count_as_the_most_demanding():
   network = _network()
   targets = list(kernel_targets.Target)
   model = backends.build_memory_model(network, 'arena', 'c', True, targets)
-  assert model.name == 'arena c portable dsp mve'
+  assert model.name == 'arena c portable dsp'
   singles = [
       backends.build_memory_model(network, 'arena', 'c', True, [target])
       for target in targets

@@ -64,8 +64,6 @@ def test_program_writes_all_files_and_prints_their_sizes(folder, network):
       'model.c',
       'model.h',
       'model.tflite',
-      'mve/model.c',
-      'mve/model.h',
       'quantized_network.npz',
   ]
   data = (folder / run_dir.TFLITE).read_bytes()
@@ -117,9 +115,9 @@ def test_exports_match_their_predictions(tmp_path):
       exports.append(exporting.export_c(network, tmp_path, target))
       assert exports[-1].arena_bytes == exports[-1].predicted.ram_bytes
     names = [export.name for export in exports]
-    assert names == ['tflm', 'c_portable', 'c_dsp', 'c_mve']
+    assert names == ['tflm', 'c_portable', 'c_dsp']
     paths = [path for export in exports for path in export.paths]
-    assert len(set(paths)) == 7
+    assert len(set(paths)) == 5
     assert all(path.exists() for path in paths)
     for export in exports:
       assert export.flash_bytes == export.predicted.flash_bytes

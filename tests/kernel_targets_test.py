@@ -144,10 +144,10 @@ def test_headers_and_python_agree(target, op, tmp_path):
 
 def test_every_kernel_of_a_target_has_a_header():
   headers = {
-      tuple(re.fullmatch(r'(\w+)_(dsp|mve)', path.stem).groups())
+      tuple(re.fullmatch(r'(\w+)_(dsp)', path.stem).groups())
       for path in _KERNELS.glob('*.h')
       if re.search(r'^#define TFMPQ_DECLARE_', path.read_text(), re.MULTILINE)
-      and re.search('_(dsp|mve)$', path.stem)
+      and re.search('_(dsp)$', path.stem)
   }
   assert {(op.value, target.value) for target, op in _PAIRS} <= headers
 
@@ -155,7 +155,7 @@ def test_every_kernel_of_a_target_has_a_header():
 def test_cores_have_targets():
   assert kernel_targets.of_cores(
       ['cortex_m55', 'cortex_m33', 'cortex_m7', 'cortex_m4']
-  ) == (kernel_targets.Target.DSP, kernel_targets.Target.MVE)
+  ) == (kernel_targets.Target.DSP,)
   assert kernel_targets.of_cores(['host']) == (kernel_targets.Target.PORTABLE,)
   with pytest.raises(ValueError, match="'cortex_m5'; did you mean 'cortex_m"):
     kernel_targets.of_core('cortex_m5')

@@ -2,7 +2,7 @@
 
 usage: write_c_model.py SEED TARGET MODEL_C MODEL_H IMAGES EXPECTED PREDICTION
 
-TARGET is portable, dsp or mve. PREDICTION is JSON: ram_bytes and flash_bytes,
+TARGET is portable or dsp. PREDICTION is JSON: ram_bytes and flash_bytes,
 predicted from the network's shape and policy alone.
 """
 

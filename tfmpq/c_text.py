@@ -20,9 +20,8 @@ _COLUMNS = 80
 _TARGET_TEXTS = {
     kernel_targets.Target.PORTABLE: 'For any machine: portable kernels.',
     kernel_targets.Target.DSP: (
-        'For cores with DSP instructions: Cortex-M4, M7, M33.'
+        'For cores with DSP instructions: Cortex-M4, M7, M33, M55.'
     ),
-    kernel_targets.Target.MVE: 'For cores with MVE: Cortex-M55.',
 }
 
 

@@ -138,9 +138,8 @@ class DeployConfig:
 
   cores: str = _field(
       'cortex_m4,cortex_m55',
-      'Comma-separated: cortex_m4, cortex_m7, cortex_m33 (DSP kernels), '
-      'cortex_m55 (MVE kernels), host (portable kernels). The network has to '
-      'fit all of them.',
+      'Comma-separated: cortex_m4, cortex_m7, cortex_m33, cortex_m55 (DSP '
+      'kernels), host (portable kernels). The network has to fit all of them.',
   )
   num_deploy_images: int = _field(20, 'Test images that each core runs.')
 

@@ -9,10 +9,10 @@ leave there, and writes
                                   weights and activations, memory plan
   <run_dir>/model.c, model.h      plain C99: constants, one arena, no
                                   interpreter, no heap
-  <run_dir>/dsp/, mve/            the same for cores with DSP instructions
-                                  (Cortex-M4, M7, M33) and for MVE (M55): faster
-                                  kernels, which need scratch memory in the
-                                  arena and weights in an order of their own
+  <run_dir>/dsp/                  the same for cores with DSP instructions
+                                  (Cortex-M4, M7, M33, M55): faster kernels,
+                                  which need scratch memory in the arena and
+                                  weights in an order of their own
 
 It prints predicted and written bytes and fails if they differ. model.tflite is
 opened again, alone, and must give the network's logits on random images; to

@@ -51,7 +51,7 @@ class Export:
 
   @property
   def name(self) -> str:
-    """Key of the export in files: tflm, c_portable, c_dsp or c_mve."""
+    """Key of the export in files: tflm, c_portable or c_dsp."""
     return 'tflm' if self.backend == 'tflm' else c_export_name(self.target)
 
 

@@ -3,8 +3,7 @@
 A core has an instruction set, and an instruction set is a `Target` of exports:
 its kernels read weights in a layout of their own, need scratch memory, and may
 write an output over their input. The C headers say the same
-(tflm_ext/kernels/<op>_dsp.h, <op>_mve.h: layout, scratch_bytes and in_place
-functions); kernel_targets_test compiles them and compares.
+(tflm_ext/kernels/<op>_dsp.h: layout, scratch_bytes and in_place functions); kernel_targets_test compiles them and compares.
 """
 
 from __future__ import annotations
@@ -22,13 +21,11 @@ class Target(str, enum.Enum):
   """Instruction set for which a model is exported.
 
   PORTABLE: C99 for any machine.
-  DSP: Armv7E-M and Armv8-M with the DSP extension.
-  MVE: Armv8.1-M with the M-profile vector extension.
+  DSP: Armv7E-M, and Armv8-M with the DSP extension.
   """
 
   PORTABLE = 'portable'
   DSP = 'dsp'
-  MVE = 'mve'
 
 
 _TARGET_OF_CORE = {
@@ -36,7 +33,8 @@ _TARGET_OF_CORE = {
     'cortex_m4': Target.DSP,
     'cortex_m7': Target.DSP,
     'cortex_m33': Target.DSP,
-    'cortex_m55': Target.MVE,
+    # Its vector instructions are not used yet.
+    'cortex_m55': Target.DSP,
 }
 
 

@@ -71,7 +71,7 @@ def pack(
     codes: integers inside `packing.code_range(bits)`: [C_out, kH, kW, C_in],
       depthwise [kH, kW, C], fully connected [C_out, C_in].
     bits: width of the weight.
-    layout: PLAIN, DSP or MVE.
+    layout: PLAIN or DSP.
     input_bits: width of the layer's input, on which a layout may depend.
 
   Raises:
