@@ -51,12 +51,14 @@ class ModelConfig:
   model: str = _field(
       'mobilenet_v1_small', 'Name of a builder in tfmpq/models.py.'
   )
+  width: float = _field(1.0, 'Channel multiplier of the network.')
   weights: str = _field(
       '', 'Float weights (.npz); empty: those that come with the model.'
   )
   pretrain: bool = _field(
       False, 'Train the float network anew instead of reading weights.'
   )
+  pretrain_epochs: int = _field(40, 'Passes over the training split then.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +126,11 @@ class FinetuneConfig:
   four_bit_epochs: int = _field(
       1,
       'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',
+  )
+  patience: int = _field(
+      5,
+      'Epochs without a better cross-entropy on the reward split after which a '
+      'phase ends. The rate follows a cosine, so the last epochs are the best.',
   )
   batch_size: int = _field(128, 'Images per training step.')
   learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')

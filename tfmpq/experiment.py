@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import logging
 import tensorflow as tf
+import tf_keras as keras
 
 from tfmpq import backends
 from tfmpq import config as config_lib
@@ -52,10 +53,16 @@ class Experiment:
     path = self.folder / run_dir.NETWORK_SPEC
     if path.exists():
       return specs.NetworkSpec.from_json(path.read_text())
-    model = models.build_model(
-        self.config.model.model, self.data.image_shape, self.data.num_classes
+    return keras_graph.fold(self.build_model()).spec
+
+  def build_model(self) -> keras.Model:
+    """Returns the Keras model with fresh random weights."""
+    return models.build_model(
+        self.config.model.model,
+        self.data.image_shape,
+        self.data.num_classes,
+        self.config.model.width,
     )
-    return keras_graph.fold(model).spec
 
   @functools.cached_property
   def memory_model(self) -> memory_model.MemoryModel:

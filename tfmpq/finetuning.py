@@ -54,7 +54,7 @@ class FinetuneSettings:
   distillation: float
   seed: int
   temperature: float = 2.0
-  patience: int = 3
+  patience: int = 5
   checkpoint_steps: int = 100
   augmentation: training_batches.Augmentation = training_batches.Augmentation()
 

@@ -50,12 +50,14 @@ def make_float_network(experiment: Experiment) -> None:
   if experiment.has(run_dir.FLOAT_NETWORK):
     return
   config, data = experiment.config.model, experiment.data
-  model = models.build_model(config.model, data.image_shape, data.num_classes)
+  model = experiment.build_model()
   if config.pretrain:
     pretraining.pretrain(
         model,
         data,
-        float_training.FloatTrainingConfig(seed=experiment.config.search.seed),
+        float_training.FloatTrainingConfig(
+            epochs=config.pretrain_epochs, seed=experiment.config.search.seed
+        ),
         experiment.folder,
         {'dataset': data.name},
     )
@@ -214,12 +216,15 @@ def _weights_path(experiment: Experiment):
   config = experiment.config
   if config.model.weights:
     return user_paths.resolve(config.model.weights)
-  if (config.model.model, config.data.dataset) != (
+  model = config.model
+  if (model.model, model.width, config.data.dataset) != (
       models.DEFAULT_MODEL,
+      1.0,
       datasets.DEFAULT_DATASET,
   ):
     raise ValueError(
-        f"model '{config.model.model}' on data set '{config.data.dataset}' "
+        f"model '{model.model}' of width {model.width} on data set "
+        f"'{config.data.dataset}' "
         'comes without weights; give --weights=FILE.npz, or --pretrain to '
         'train them'
     )

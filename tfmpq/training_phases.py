@@ -86,6 +86,7 @@ def _train_phase(
       experiment.data.reward,
       finetuning.FinetuneSettings(
           epochs=phase.epochs,
+          patience=config.finetune.patience,
           batch_size=config.finetune.batch_size,
           learning_rate=config.finetune.learning_rate,
           distillation=config.finetune.distillation,

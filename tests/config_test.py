@@ -1,0 +1,74 @@
+"""Configurations: JSON round trip, overrides, and errors that help."""
+
+import dataclasses
+
+import pytest
+
+from tfmpq import budgets
+from tfmpq import config
+
+
+def test_json_round_trip_keeps_every_field():
+  changed = config.override(
+      config.ExperimentConfig(),
+      {'ram': '9KiB', 'episodes': 7, 'learning_rate': 1e-5, 'pretrain': True},
+  )
+  assert config.from_json(config.to_json(changed)) == changed
+
+
+def test_override_changes_one_field_of_one_part():
+  base = config.ExperimentConfig()
+  changed = config.override(base, {'flash': '1MB'})
+  assert changed.budget.budget() == budgets.MemoryBudget(12_000, 1_000_000)
+  assert dataclasses.replace(changed, budget=base.budget) == base
+
+
+def test_field_names_are_unique_over_all_parts():
+  names = [
+      field.name
+      for part in config.parts().values()
+      for field in dataclasses.fields(part)
+  ]
+  assert len(names) == len(set(names)) == len(config.all_fields())
+
+
+def test_every_field_explains_itself():
+  for _, field in config.all_fields().values():
+    assert field.metadata['help'].endswith('.')
+
+
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        ({'episods': 3}, "field 'episods'; did you mean 'episodes'"),
+        ({'searcher': 'gredy'}, "did you mean 'greedy'"),
+        ({'episodes': 'many'}, "episodes: expected int, received 'many'"),
+        ({'ram': '12kb'}, "such as '12kB'"),
+        ({'ram': '0.3B'}, 'not a whole number of bytes'),
+        ({'flash': '0kB'}, 'must be positive'),
+    ],
+)
+def test_mistakes_are_explained(values, message):
+  with pytest.raises(ValueError, match=message):
+    config.override(config.ExperimentConfig(), values)
+
+
+def test_unknown_part_in_a_file_names_the_nearest():
+  text = config.to_json(config.ExperimentConfig()).replace('budget', 'budgt')
+  with pytest.raises(ValueError, match="did you mean 'budget'"):
+    config.from_json(text)
+
+
+@pytest.mark.parametrize(
+    'text, num_bytes',
+    [
+        ('512', 512),
+        ('12kB', 12_000),
+        ('12KiB', 12_288),
+        ('0.5MB', 500_000),
+        ('2MiB', 2_097_152),
+        (' 7 B ', 7),
+    ],
+)
+def test_sizes_with_units(text, num_bytes):
+  assert budgets.parse_bytes(text) == num_bytes
