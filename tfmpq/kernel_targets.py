@@ -3,7 +3,8 @@
 A core has an instruction set, and an instruction set is a `Target` of exports:
 its kernels read weights in a layout of their own, need scratch memory, and may
 write an output over their input. The C headers say the same
-(tflm_ext/kernels/<op>_dsp.h: layout, scratch_bytes and in_place functions); kernel_targets_test compiles them and compares.
+(tflm_ext/kernels/<op>_dsp.h: layout, scratch_bytes and in_place functions);
+kernel_targets_test compiles them and compares.
 """
 
 from __future__ import annotations
