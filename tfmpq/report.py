@@ -187,10 +187,15 @@ def summary(report: Mapping[str, Any]) -> str:
     equal = 'equal' if run['logits_equal'] else 'DIFFERENT'
     lines.append(
         f'{run["backend"]} on {run["core"]}: RAM {run["ram_bytes_measured"]:,} '
-        f'bytes measured, code {run["code_bytes"]:,} bytes, '
-        f'{run["instructions"]:,} instructions, logits {equal}'
+        f'bytes measured, code {figure(run["code_bytes"])} bytes, '
+        f'{figure(run["instructions"])} instructions, logits {equal}'
     )
   return '\n'.join(lines)
+
+
+def figure(value: int | None) -> str:
+  """Returns a figure for people; '-' if it cannot be measured there."""
+  return '-' if value is None else f'{value:,}'
 
 
 def _footprint(inputs: ReportInputs) -> dict[str, int]:

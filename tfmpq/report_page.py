@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import html
 from typing import Any
 
+from tfmpq import report as report_lib
 from tfmpq import svg_charts
 
 _STYLE = """
@@ -108,9 +109,9 @@ def _runs(report) -> str:
           html.escape(f'{run["core"]} ({run["machine"]})'),
           f'{run["ram_bytes_measured"]:,}',
           f'{run["ram_bytes_predicted"]:,}',
-          f'{run["code_bytes"]:,}',
-          f'{run["const_bytes"]:,}',
-          f'{run["instructions"]:,}',
+          report_lib.figure(run['code_bytes']),
+          report_lib.figure(run['const_bytes']),
+          report_lib.figure(run['instructions']),
           'equal'
           if run['logits_equal']
           else '<span class="bad">different</span>',

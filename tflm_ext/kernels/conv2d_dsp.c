@@ -159,6 +159,26 @@ TFMPQ_INLINE uint8_t* copy(uint8_t* to, const uint8_t* from,
   return to;
 }
 
+/* Gathers rows of taps that lie inside the image. All but the last one are
+ * copied in whole words: behind their ends lie the next row of the image, and
+ * in the run what the next copy overwrites. */
+TFMPQ_INLINE void gather_bytes(const Input* input, const uint8_t* row) {
+  const uint32_t num_bytes = input->params->kernel_width * input->pixel_bytes;
+  uint8_t* to = input->run;
+  for (uint32_t i = input->params->kernel_height; i > 1; --i) {
+    if (num_bytes >= 4) {
+      for (uint32_t j = 0; j < num_bytes; j += 4) {
+        tfmpq_store_word(to + j, tfmpq_load_word(row + j));
+      }
+    } else {
+      copy(to, row, num_bytes);
+    }
+    to += num_bytes;
+    row += input->row_bytes;
+  }
+  copy(to, row, num_bytes);
+}
+
 static __attribute__((noinline)) void gather_border_bytes(const Input* input,
                                                           int32_t y,
                                                           int32_t x) {
@@ -178,15 +198,8 @@ static __attribute__((noinline)) void gather_border_bytes(const Input* input,
 /* Any number of channels of 8 bits: the codes are gathered into one run. */
 static int32_t expand_gathered_bytes(const Input* input, int32_t y, int32_t x,
                                      uint32_t* columns) {
-  const tfmpq_conv_params* params = input->params;
   if (is_inside(input, y, x)) {
-    const uint32_t num_bytes = params->kernel_width * input->pixel_bytes;
-    const uint8_t* row = pixel_at(input, y, x);
-    uint8_t* to = input->run;
-    for (uint32_t i = params->kernel_height; i > 0; --i) {
-      to = copy(to, row, num_bytes);
-      row += input->row_bytes;
-    }
+    gather_bytes(input, pixel_at(input, y, x));
   } else {
     gather_border_bytes(input, y, x);
   }
@@ -262,9 +275,7 @@ TFMPQ_INLINE void expand_pixels(tfmpq_products_task* task, const Input* input,
                                 uint32_t* columns) {
   const tfmpq_conv_params* params = input->params;
   for (uint32_t i = 0; i < task->num_pixels; ++i) {
-    const int32_t sum = expand(input, position->y, position->x, columns + i);
-    task->sums[i] = sum;
-    task->starts[i] = -128 * sum;
+    task->sums[i] = expand(input, position->y, position->x, columns + i);
     position->x += params->stride_width;
     if (position->x == position->end_x) {
       position->x = -params->pad_left;

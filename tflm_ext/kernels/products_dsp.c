@@ -20,23 +20,19 @@
 #define BEGIN(name, entry)             \
   TFMPQ_FUNCTION(name)                 \
   "push {r4-r11, lr}\n"                \
-  "sub sp, #108\n"                      \
-  "ldr r1, [r0, #72]\n" /* weight */   \
+  "sub sp, #100\n"                      \
+  "ldr r1, [r0, #64]\n" /* weight */   \
   "ldm r0!, {r4-r11}\n"                \
   entry                                \
   "stm sp, {r4-r11}\n"                 \
   "cmp r7, #0\n" /* num_blocks */      \
   "beq 9f\n"                           \
-  "ldm r0!, {r4-r11}\n"                \
+  "ldm r0, {r4-r11}\n"                 \
   "add r2, sp, #32\n"                  \
-  "stm r2!, {r4-r11}\n"                \
-  "ldrd r4, r5, [r0]\n"                \
-  "strd r4, r5, [r2]\n"                \
-  "2:\n" /* A block. */                \
-  "ldr r0, [sp]\n"
+  "stm r2, {r4-r11}\n"
 
 #define END(name)                                      \
-  "ldr r12, [sp, #60]\n" /* finish */                  \
+  "ldr r12, [sp, #52]\n" /* finish */                  \
   "blx r12\n"                                          \
   "ldr r2, [sp, #12]\n"                                \
   "subs r2, #1\n"                                      \
@@ -44,7 +40,7 @@
   "bne 2b\n"                                           \
   "9:\n"                                               \
   "mov r0, r1\n"                                       \
-  "add sp, #108\n"                                      \
+  "add sp, #100\n"                                      \
   "pop {r4-r11, pc}\n"                                 \
   TFMPQ_END_FUNCTION(name)
 
@@ -59,7 +55,12 @@
   "mov r3, #" group_bytes "\n"  \
   "mul r6, r2, r3\n"
 
+/* Sums of a block start with the 8 words at sp + 68. */
 #define LOOP(group)        \
+  "2:\n" /* A block. */    \
+  "add r12, sp, #68\n"     \
+  "ldm r12, {r4-r11}\n"    \
+  "ldr r0, [sp]\n"         \
   "ldr r12, [sp, #8]\n"    \
   "add pc, r12\n"          \
   "nop.n\n"                \
@@ -68,6 +69,16 @@
   "ldr r12, [sp, #4]\n"    \
   "cmp r0, r12\n"          \
   "bne 1b\n"
+
+/* Sets the words at sp + 68 to 0. r12 is left at them. */
+#define START_WITH_0           \
+  "mov r2, #0\n"               \
+  "mov r3, #0\n"               \
+  "add r12, sp, #68\n"         \
+  "strd r2, r3, [r12]\n"       \
+  "strd r2, r3, [r12, #8]\n"   \
+  "strd r2, r3, [r12, #16]\n"  \
+  "strd r2, r3, [r12, #24]\n"
 
 #define ELEMENTS "ldrd r2, r3, [r0], #8\n"
 
@@ -85,7 +96,7 @@
   "mov " second ", #0\n"
 
 /* 8 bits: p and q hold channels a + 256 b and c + 256 d, where a and c are 128
- * too large: their sums start at -128 times the sum of the elements. */
+ * too large: their sums start with -128 times the sum of the elements. */
 #define HALF_GROUP_W8       \
   "ldrd r12, lr, [r1], #8\n" \
   ELEMENTS                  \
@@ -96,10 +107,14 @@
   "sxtb16 lr, lr, ror #8\n" \
   MULTIPLY_D("lr")
 __asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
-        "ldrd r4, r5, [sp, #52]\n"
-        "ldrd r8, r9, [sp, #52]\n"
-        CLEAR("r6", "r7")
-        CLEAR("r10", "r11")
+        START_WITH_0
+        "ldrd r2, r3, [sp, #28]\n"
+        "rsb r2, #0\n"
+        "rsb r3, #0\n"
+        "lsl r2, #7\n"
+        "lsl r3, #7\n"
+        "strd r2, r3, [r12]\n"
+        "strd r2, r3, [r12, #16]\n"
         LOOP(HALF_GROUP_W8 HALF_GROUP_W8)
         "sub r4, r4, r6, lsl #8\n"
         "sub r5, r5, r7, lsl #8\n"
@@ -108,7 +123,9 @@ __asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
         END("tfmpq_products_w8"));
 
 /* 4 bits: p holds a + 16 b + 256 c + 4096 (d - 8). The sums of b and d get 16
- * times as large as they should be. */
+ * times as large as they should be. That of d starts with 16 times 8 times the
+ * sum of the elements, from which it would be missing; those of c and a with as
+ * much as the subtractions take away again. */
 #define HALF_GROUP_W4          \
   "ldr r12, [r1], #4\n"        \
   ELEMENTS                     \
@@ -120,10 +137,15 @@ __asm__(BEGIN("tfmpq_products_w8", ENTRY("96"))
   "and r12, r12, #0x00f000f0\n" \
   MULTIPLY_B("r12")
 __asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
-        CLEAR("r4", "r5")
-        CLEAR("r6", "r7")
-        CLEAR("r8", "r9")
-        CLEAR("r10", "r11")
+        START_WITH_0
+        "ldrd r2, r3, [sp, #28]\n"
+        "lsl r2, #7\n"
+        "lsl r3, #7\n"
+        "strd r2, r3, [r12, #24]\n"
+        "strd r2, r3, [r12, #16]\n"
+        "lsl r2, #8\n"
+        "lsl r3, #8\n"
+        "strd r2, r3, [r12]\n"
         LOOP(HALF_GROUP_W4 HALF_GROUP_W4)
         "sub r4, r4, r8, lsl #8\n"
         "sub r5, r5, r9, lsl #8\n"
@@ -133,11 +155,8 @@ __asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
         "asr r7, #4\n"
         "sub r8, r10\n"
         "sub r9, r11\n"
-        "ldrd r2, r3, [sp, #28]\n" /* sums */
-        "lsl r2, #3\n"
-        "lsl r3, #3\n"
-        "add r10, r2, r10, asr #4\n"
-        "add r11, r3, r11, asr #4\n"
+        "asr r10, #4\n"
+        "asr r11, #4\n"
         END("tfmpq_products_w4"));
 
 /* 2 bits: bytes of p hold a + 4 b + 16 c + 64 d, of one element each. */
@@ -157,10 +176,7 @@ __asm__(BEGIN("tfmpq_products_w4", ENTRY("104"))
   "uxtb16 r12, r12, ror #8\n"  \
   HALF_GROUP_W2("r12")
 __asm__(BEGIN("tfmpq_products_w2", ENTRY("108"))
-        CLEAR("r4", "r5")
-        CLEAR("r6", "r7")
-        CLEAR("r8", "r9")
-        CLEAR("r10", "r11")
+        START_WITH_0
         LOOP(GROUP_W2)
         "sub r4, r6\n"
         "sub r5, r7\n"
@@ -221,15 +237,17 @@ __asm__(BEGIN("tfmpq_products_w2", ENTRY("108"))
   "bne 3b\n"
 /* The field `entry` holds the bytes of a block's weights. */
 __asm__(BEGIN("tfmpq_products_a2_w2", "sub r6, r5, r4\n lsr r6, #1\n")
+        "2:\n"
+        "ldr r0, [sp]\n"
         "movw r10, #0x3003\n"
         "movt r10, #0x3003\n"
-        TWO_CHANNELS_A2_W2("76", "84")
+        TWO_CHANNELS_A2_W2("68", "76")
         "ldr r0, [sp]\n"
         "ldr r2, [sp, #8]\n" /* Back, to the words of channels c and d. */
         "sub r1, r2\n"
         "add r1, #8\n"
-        TWO_CHANNELS_A2_W2("92", "100")
+        TWO_CHANNELS_A2_W2("84", "92")
         "sub r1, #8\n"
-        "add r0, sp, #76\n"
+        "add r0, sp, #68\n"
         "ldm r0, {r4-r11}\n"
         END("tfmpq_products_a2_w2"));

@@ -47,7 +47,6 @@ typedef struct {
   /* From the first pixel to the second; 0 if there is only one: the second is
    * written first. */
   uint32_t pixel_bytes;
-  int32_t starts[kTfmpqBlockPixels]; /* -128 times the sums. */
   tfmpq_finish finish;               /* For two pixels. */
   uint32_t pre_shift;
   uint32_t bits; /* Of the codes. */
@@ -61,7 +60,7 @@ typedef struct {
 typedef const uint32_t* (*tfmpq_products)(const tfmpq_products_task* task);
 
 /* Sets what a task takes from the arguments of a kernel: all but the columns,
- * sums, starts and num_pixels. */
+ * sums and num_pixels. */
 void tfmpq_start_task(tfmpq_products_task* task,
                       const tfmpq_conv_params* params, const void* weight,
                       const tfmpq_channel* channels,
