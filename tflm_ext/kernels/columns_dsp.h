@@ -37,12 +37,9 @@ typedef struct {
 
 /* The choice for constant widths. */
 #define TFMPQ_INPUT_PART(a, w) TFMPQ_INPUT_PART_A##a##_W##w
-#define TFMPQ_INPUT_PART_A8 \
-  { tfmpq_expand_a8, 8, 4, 2 }
-#define TFMPQ_INPUT_PART_A4 \
-  { tfmpq_expand_a4, 4, 4, 2 }
-#define TFMPQ_INPUT_PART_A2 \
-  { tfmpq_expand_a2, 2, 4, 2 }
+#define TFMPQ_INPUT_PART_A8 {tfmpq_expand_a8, 8, 4, 2}
+#define TFMPQ_INPUT_PART_A4 {tfmpq_expand_a4, 4, 4, 2}
+#define TFMPQ_INPUT_PART_A2 {tfmpq_expand_a2, 2, 4, 2}
 #define TFMPQ_INPUT_PART_A8_W8 TFMPQ_INPUT_PART_A8
 #define TFMPQ_INPUT_PART_A8_W4 TFMPQ_INPUT_PART_A8
 #define TFMPQ_INPUT_PART_A8_W2 TFMPQ_INPUT_PART_A8
@@ -51,8 +48,7 @@ typedef struct {
 #define TFMPQ_INPUT_PART_A4_W2 TFMPQ_INPUT_PART_A4
 #define TFMPQ_INPUT_PART_A2_W8 TFMPQ_INPUT_PART_A2
 #define TFMPQ_INPUT_PART_A2_W4 TFMPQ_INPUT_PART_A2
-#define TFMPQ_INPUT_PART_A2_W2 \
-  { tfmpq_expand_a2_for_w2, 2, 16, 4 }
+#define TFMPQ_INPUT_PART_A2_W2 {tfmpq_expand_a2_for_w2, 2, 16, 4}
 
 /* Returns the words of the columns of num_elements elements. */
 static inline uint32_t tfmpq_column_words(const tfmpq_input_part* part,

@@ -17,101 +17,91 @@
   "ldr r0, [sp, #24]\n"
 
 /* A channel without zero point; r12 holds the offset of the rescaling. */
-#define RESCALE_W8(sum0, sum1)                   \
+#define RESCALE_W8(sum0, sum1)                      \
   "ldrd r2, r3, [r0], #8\n" /* Bias, multiplier. */ \
-  "add " sum0 ", r2\n"                           \
-  "add " sum1 ", r2\n"                           \
-  "smmla " sum0 ", " sum0 ", r3, r12\n"          \
+  "add " sum0                                       \
+  ", r2\n"                                          \
+  "add " sum1                                       \
+  ", r2\n"                                          \
+  "smmla " sum0 ", " sum0                           \
+  ", r3, r12\n"                                     \
   "smmla " sum1 ", " sum1 ", r3, r12\n"
-#define RESCALE_ALL_W8      \
-  "ldr r12, [sp, #44]\n"    \
-  RESCALE_W8("r4", "r5")    \
-  RESCALE_W8("r6", "r7")    \
-  RESCALE_W8("r8", "r9")    \
-  RESCALE_W8("r10", "r11")
+#define RESCALE_ALL_W8                                                 \
+  "ldr r12, [sp, #44]\n" RESCALE_W8("r4", "r5") RESCALE_W8("r6", "r7") \
+      RESCALE_W8("r8", "r9") RESCALE_W8("r10", "r11")
 
 /* A channel whose zero point is in r12, `rotate` bits from the right; r1 and lr
  * hold the sums of the elements of each pixel. */
-#define RESCALE_W4(sum0, sum1, rotate)             \
-  "ldrd r2, r3, [r0], #8\n"                        \
-  "add " sum0 ", r2\n"                             \
-  "add " sum1 ", r2\n"                             \
-  "sxtb r2, r12" rotate "\n"                       \
-  "mls " sum0 ", r2, r1, " sum0 "\n"               \
-  "mls " sum1 ", r2, lr, " sum1 "\n"               \
-  "ldr r2, [sp, #44]\n" /* Offset. */              \
-  "smmla " sum0 ", " sum0 ", r3, r2\n"             \
+#define RESCALE_W4(sum0, sum1, rotate) \
+  "ldrd r2, r3, [r0], #8\n"            \
+  "add " sum0                          \
+  ", r2\n"                             \
+  "add " sum1                          \
+  ", r2\n"                             \
+  "sxtb r2, r12" rotate                \
+  "\n"                                 \
+  "mls " sum0 ", r2, r1, " sum0        \
+  "\n"                                 \
+  "mls " sum1 ", r2, lr, " sum1        \
+  "\n"                                 \
+  "ldr r2, [sp, #44]\n" /* Offset. */  \
+  "smmla " sum0 ", " sum0              \
+  ", r3, r2\n"                         \
   "smmla " sum1 ", " sum1 ", r3, r2\n"
-#define RESCALE_ALL_W4                   \
-  "ldrd r12, r2, [sp, #28]\n"            \
-  "add r2, r12\n"                        \
-  "str r2, [sp, #28]\n"                  \
-  "ldr r12, [r12]\n"                     \
-  "ldrd r1, lr, [sp, #36]\n"             \
-  RESCALE_W4("r4", "r5", "")             \
-  RESCALE_W4("r6", "r7", ", ror #8")     \
-  RESCALE_W4("r8", "r9", ", ror #16")    \
-  RESCALE_W4("r10", "r11", ", ror #24")
+#define RESCALE_ALL_W4                                                       \
+  "ldrd r12, r2, [sp, #28]\n"                                                \
+  "add r2, r12\n"                                                            \
+  "str r2, [sp, #28]\n"                                                      \
+  "ldr r12, [r12]\n"                                                         \
+  "ldrd r1, lr, [sp, #36]\n" RESCALE_W4("r4", "r5", "")                      \
+      RESCALE_W4("r6", "r7", ", ror #8") RESCALE_W4("r8", "r9", ", ror #16") \
+          RESCALE_W4("r10", "r11", ", ror #24")
 
 /* Shifts and saturates. Leaves r0 at the codes of pixel 0, r3 of pixel 1. */
-#define SATURATE(sum, saturate) \
-  "asr " sum ", r2\n"           \
-  saturate(sum)
-#define SATURATE_ALL(saturate)   \
-  "str r0, [sp, #24]\n"          \
-  "ldr r2, [sp, #48]\n"          \
-  "ldrd r0, r3, [sp, #52]\n"     \
-  "add r3, r0\n"                 \
-  SATURATE("r4", saturate)       \
-  SATURATE("r5", saturate)       \
-  SATURATE("r6", saturate)       \
-  SATURATE("r7", saturate)       \
-  SATURATE("r8", saturate)       \
-  SATURATE("r9", saturate)       \
-  SATURATE("r10", saturate)      \
-  SATURATE("r11", saturate)
+#define SATURATE(sum, saturate) "asr " sum ", r2\n" saturate(sum)
+#define SATURATE_ALL(saturate)                                     \
+  "str r0, [sp, #24]\n"                                            \
+  "ldr r2, [sp, #48]\n"                                            \
+  "ldrd r0, r3, [sp, #52]\n"                                       \
+  "add r3, r0\n" SATURATE("r4", saturate) SATURATE("r5", saturate) \
+      SATURATE("r6", saturate) SATURATE("r7", saturate)            \
+          SATURATE("r8", saturate) SATURATE("r9", saturate)        \
+              SATURATE("r10", saturate) SATURATE("r11", saturate)
 #define TO_8_BITS(sum) "ssat " sum ", #8, " sum "\n"
 #define TO_4_BITS(sum) "usat " sum ", #4, " sum "\n"
 #define TO_2_BITS(sum) "usat " sum ", #2, " sum "\n"
 
-#define WRITE_O8           \
-  SATURATE_ALL(TO_8_BITS)  \
-  "strb r5, [r3]\n"        \
-  "strb r7, [r3, #1]\n"    \
-  "strb r9, [r3, #2]\n"    \
-  "strb r11, [r3, #3]\n"   \
-  "strb r4, [r0], #1\n"    \
-  "strb r6, [r0], #1\n"    \
-  "strb r8, [r0], #1\n"    \
+#define WRITE_O8          \
+  SATURATE_ALL(TO_8_BITS) \
+  "strb r5, [r3]\n"       \
+  "strb r7, [r3, #1]\n"   \
+  "strb r9, [r3, #2]\n"   \
+  "strb r11, [r3, #3]\n"  \
+  "strb r4, [r0], #1\n"   \
+  "strb r6, [r0], #1\n"   \
+  "strb r8, [r0], #1\n"   \
   "strb r10, [r0], #1\n"
 
 /* Puts the codes of each pixel together, `bits` apart. */
 #define JOIN(to, from, shift) "orr " to ", " to ", " from ", lsl #" shift "\n"
-#define WRITE_O4           \
-  SATURATE_ALL(TO_4_BITS)  \
-  JOIN("r5", "r7", "4")    \
-  JOIN("r5", "r9", "8")    \
-  JOIN("r5", "r11", "12")  \
-  "strh r5, [r3]\n"        \
-  JOIN("r4", "r6", "4")    \
-  JOIN("r4", "r8", "8")    \
-  JOIN("r4", "r10", "12")  \
-  "strh r4, [r0], #2\n"
-#define WRITE_O2           \
-  SATURATE_ALL(TO_2_BITS)  \
-  JOIN("r5", "r7", "2")    \
-  JOIN("r5", "r9", "4")    \
-  JOIN("r5", "r11", "6")   \
-  "strb r5, [r3]\n"        \
-  JOIN("r4", "r6", "2")    \
-  JOIN("r4", "r8", "4")    \
-  JOIN("r4", "r10", "6")   \
-  "strb r4, [r0], #1\n"
+#define WRITE_O4                                                \
+  SATURATE_ALL(TO_4_BITS)                                       \
+  JOIN("r5", "r7", "4")                                         \
+  JOIN("r5", "r9", "8")                                         \
+  JOIN("r5", "r11", "12")                                       \
+  "strh r5, [r3]\n" JOIN("r4", "r6", "4") JOIN("r4", "r8", "8") \
+      JOIN("r4", "r10", "12") "strh r4, [r0], #2\n"
+#define WRITE_O2                                                \
+  SATURATE_ALL(TO_2_BITS)                                       \
+  JOIN("r5", "r7", "2")                                         \
+  JOIN("r5", "r9", "4")                                         \
+  JOIN("r5", "r11", "6")                                        \
+  "strb r5, [r3]\n" JOIN("r4", "r6", "2") JOIN("r4", "r8", "4") \
+      JOIN("r4", "r10", "6") "strb r4, [r0], #1\n"
 
 #define END(name)       \
   "str r0, [sp, #52]\n" \
-  "pop {r1, pc}\n"      \
-  TFMPQ_END_FUNCTION(name)
+  "pop {r1, pc}\n" TFMPQ_END_FUNCTION(name)
 
 #define FINISH(name, rescale, write) \
   __asm__(BEGIN(name) rescale write END(name))

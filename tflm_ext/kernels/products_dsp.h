@@ -47,7 +47,7 @@ typedef struct {
   /* From the first pixel to the second; 0 if there is only one: the second is
    * written first. */
   uint32_t pixel_bytes;
-  tfmpq_finish finish;               /* For two pixels. */
+  tfmpq_finish finish; /* For two pixels. */
   uint32_t pre_shift;
   uint32_t bits; /* Of the codes. */
   const uint32_t* weight;
