@@ -19,6 +19,7 @@ import pytest
 from tfmpq import budgets
 from tfmpq import c_writer
 from tfmpq import datasets
+from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import reference_ops
@@ -96,12 +97,14 @@ def test_policy_fits_the_budget(finished):
   network = _network(finished)
   text = (finished / 'run' / run_dir.POLICY).read_text()
   assert network.policy == specs.QuantizationPolicy.from_json(text)
-  plan = memory_planner.arena_plan(network.spec, network.policy)
-  footprint = budgets.MemoryFootprint(
-      plan.size_bytes,
-      c_writer.flash_bytes(network.spec, network.policy, False),
-  )
-  assert footprint.fits(budgets.MemoryBudget(_RAM, _FLASH))
+  # The instruction sets of the cores for which the search was.
+  for target in (kernel_targets.Target.DSP, kernel_targets.Target.MVE):
+    plan = memory_planner.arena_plan(network.spec, network.policy, target)
+    footprint = budgets.MemoryFootprint(
+        plan.size_bytes,
+        c_writer.flash_bytes(network.spec, network.policy, False, target),
+    )
+    assert footprint.fits(budgets.MemoryBudget(_RAM, _FLASH))
   assert 2 in network.policy.as_dict().values()
 
 
