@@ -73,6 +73,56 @@ def test_negative_multipliers_are_refused():
     _with_constants(network, layer, multipliers=multipliers)
 
 
+def _layer_of(network, op) -> specs.LayerSpec:
+  return next(layer for layer in network.spec.layers if layer.op is op)
+
+
+def test_negative_multipliers_of_a_pool_are_refused():
+  network = mixed_network.mixed_network(1, True)
+  layer = _layer_of(network, specs.Op.AVERAGE_POOL_2D)
+  multipliers = -network.constants[layer.name].multipliers
+  with pytest.raises(ValueError, match='must not be negative'):
+    _with_constants(network, layer, multipliers=multipliers)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'shift': 0}, 'a shift in 1..31'),
+        ({'shift': 32}, 'a shift in 1..31'),
+        ({'multipliers': (1, -1)}, 'not negative'),
+        ({'multipliers': (2**31 - 1, 1)}, 'overflows int32'),
+    ],
+)
+def test_adds_that_overflow_are_refused(changes, message):
+  network = mixed_network.mixed_network(1, True)
+  layer = _layer_of(network, specs.Op.ADD)
+  with pytest.raises(ValueError, match=f"layer '{layer.name}'.*{message}"):
+    _with_constants(network, layer, **changes)
+
+
+def test_a_max_pool_must_keep_the_parameters_of_its_input():
+  spec = mixed_network.network_spec()
+  own = tuple(
+      dataclasses.replace(t, bits_of=None) if t.name == 'a6' else t
+      for t in spec.tensors
+  )
+  network = mixed_network.mixed_network(1, True)
+  layer = _layer_of(network, specs.Op.MAX_POOL_2D)
+  params = network.params['a6']
+  with pytest.raises(ValueError, match="must have the parameters of 'a5'"):
+    quantized_network.QuantizedNetwork(
+        dataclasses.replace(spec, tensors=own),
+        specs.QuantizationPolicy.of(
+            network.policy.as_dict() | {layer.output: params.bits}
+        ),
+        network.params
+        | {'a6': dataclasses.replace(params, scale=params.scale * 2)},
+        network.constants,
+        True,
+    )
+
+
 def test_arrays_of_another_shape_are_refused():
   network = mixed_network.mixed_network(1, True)
   layer = _weighted_layer(network)
