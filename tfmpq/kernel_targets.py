@@ -192,7 +192,7 @@ def _dsp_conv2d(shape: Geometry, a: int, w: int, o: int) -> Kernel | None:
   num_elements = _round_up(shape.num_elements, group)
   scratch_bytes = num_elements * (2 if a == w == 2 else 4)
   if shape.kernel_size != (1, 1) and shape.input_shape[2] % group:
-    scratch_bytes += _round_up(num_elements * a // 8, 4)
+    scratch_bytes += num_elements + 4
   return Kernel(Target.DSP, a, weight_layouts.DSP, scratch_bytes)
 
 
@@ -223,10 +223,18 @@ def _dsp_fully_connected(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   return Kernel(Target.DSP, a, weight_layouts.DSP, scratch_bytes)
 
 
+def _dsp_without_weights(shape: Geometry, a: int, w: int, o: int) -> Kernel:
+  del w, o
+  return Kernel(Target.DSP, a, in_place=shape.op is specs.Op.ADD)
+
+
 # (target, op) -> rule; None from a rule: the portable kernel computes it.
 _Rule = Callable[[Geometry, int, int, int], Kernel | None]
 _RULES: Mapping[tuple[Target, specs.Op], _Rule] = {
     (Target.DSP, specs.Op.CONV_2D): _dsp_conv2d,
     (Target.DSP, specs.Op.DEPTHWISE_CONV_2D): _dsp_depthwise,
     (Target.DSP, specs.Op.FULLY_CONNECTED): _dsp_fully_connected,
+    (Target.DSP, specs.Op.ADD): _dsp_without_weights,
+    (Target.DSP, specs.Op.AVERAGE_POOL_2D): _dsp_without_weights,
+    (Target.DSP, specs.Op.MAX_POOL_2D): _dsp_without_weights,
 }

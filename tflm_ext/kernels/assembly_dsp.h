@@ -3,20 +3,18 @@
 #ifndef TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
 #define TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_
 
-#define TFMPQ_FUNCTION(name) \
-  ".section .text." name     \
-  ", \"ax\", %progbits\n"    \
-  ".syntax unified\n"        \
-  ".thumb_func\n"            \
-  ".global " name            \
-  "\n"                       \
-  ".type " name              \
-  ", %function\n"            \
+/* clang-format off */
+#define TFMPQ_FUNCTION(name)                     \
+  ".section .text." name ", \"ax\", %progbits\n" \
+  ".syntax unified\n"                            \
+  ".thumb_func\n"                                \
+  ".global " name "\n"                           \
+  ".type " name ", %function\n"                  \
   ".align 2\n" name ":\n"
 
-#define TFMPQ_END_FUNCTION(name) \
-  ".size " name ", . - " name    \
-  "\n"                           \
+#define TFMPQ_END_FUNCTION(name)   \
+  ".size " name ", . - " name "\n" \
   ".text\n"
+/* clang-format on */
 
 #endif /* TFLM_EXT_KERNELS_ASSEMBLY_DSP_H_ */

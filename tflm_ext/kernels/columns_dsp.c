@@ -16,13 +16,36 @@ TFMPQ_INLINE void load_group(const uint8_t* codes, int bits, uint32_t* even,
   } else if (bits == 4) {
     const uint32_t codes4 = tfmpq_load_halfword(codes);
     const uint32_t word = codes4 | codes4 << 8; /* Code 2 to bit 16. */
-    *even = word & 0x000f000f;
-    *odd = (word >> 4) & 0x000f000f;
+    uint32_t mask = 0x000f000f;
+    __asm__("" : "+r"(mask)); /* In a register, it lets AND shift. */
+    *even = word & mask;
+    *odd = (word >> 4) & mask;
   } else {
     const uint32_t word = codes[0] | (uint32_t)codes[0] << 12;
-    *even = word & 0x00030003;
-    *odd = (word >> 2) & 0x00030003;
+    uint32_t mask = 0x00030003;
+    __asm__("" : "+r"(mask));
+    *even = word & mask;
+    *odd = (word >> 2) & mask;
   }
+}
+
+/* Writes two words, `stride` (1 or 2) words apart. Returns where the next go.
+ */
+TFMPQ_INLINE uint32_t* write_group(uint32_t* columns, uint32_t even,
+                                   uint32_t odd, uint32_t stride) {
+  if (stride == 1) {
+    columns[0] = even;
+    columns[1] = odd;
+    return columns + 2;
+  }
+  /* GCC adds to the address in an instruction of its own. */
+  __asm__ volatile(
+      "str %1, [%0], #8\n"
+      "str %2, [%0], #8\n"
+      : "+r"(columns)
+      : "r"(even), "r"(odd)
+      : "memory");
+  return columns;
 }
 
 TFMPQ_INLINE int32_t expand(const uint8_t* codes, uint32_t num_groups,
@@ -33,30 +56,24 @@ TFMPQ_INLINE int32_t expand(const uint8_t* codes, uint32_t num_groups,
     uint32_t even;
     uint32_t odd;
     load_group(codes, bits, &even, &odd);
-    columns[0] = even;
-    columns[stride] = odd;
+    columns = write_group(columns, even, odd, stride);
     sum = tfmpq_smlad(even, kOnes, sum);
     sum = tfmpq_smlad(odd, kOnes, sum);
     codes += tfmpq_group_bytes(1, bits);
-    columns += 2 * stride;
   }
   return sum;
 }
 
-int32_t tfmpq_expand_a8(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 8);
-}
-
-int32_t tfmpq_expand_a4(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 4);
-}
-
-int32_t tfmpq_expand_a2(const uint8_t* codes, uint32_t num_groups,
-                        uint32_t* columns, uint32_t stride) {
-  return expand(codes, num_groups, columns, stride, 2);
-}
+/* The usual strides are constants. */
+#define DEFINE_EXPAND(a)                                               \
+  int32_t tfmpq_expand_a##a(const uint8_t* codes, uint32_t num_groups, \
+                            uint32_t* columns, uint32_t stride) {      \
+    return stride == 2 ? expand(codes, num_groups, columns, 2, a)      \
+                       : expand(codes, num_groups, columns, 1, a);     \
+  }
+DEFINE_EXPAND(8)
+DEFINE_EXPAND(4)
+DEFINE_EXPAND(2)
 
 /* Returns sum + the 16 codes of a word. */
 TFMPQ_INLINE int32_t add_codes_of_2_bits(uint32_t word, int32_t sum) {

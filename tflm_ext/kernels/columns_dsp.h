@@ -7,8 +7,8 @@
  * Where input and weight have 2 bits a group is 16 elements in four words,
  * each with four elements (tfmpq_expand_a2_for_w2): products_dsp.h says why.
  *
- * The columns of one pixel are `stride` words apart, so that those of two
- * pixels may alternate. Elements that pad a group are 0. */
+ * The columns of one pixel are `stride` words apart: 2, so that those of two
+ * pixels alternate, or 1. Elements that pad a group are 0. */
 #ifndef TFLM_EXT_KERNELS_COLUMNS_DSP_H_
 #define TFLM_EXT_KERNELS_COLUMNS_DSP_H_
 

@@ -48,7 +48,7 @@ static inline int tfmpq_conv2d_layout__dsp(const tfmpq_conv_params* params,
  * input_channels rounded up to a group (16 elements if input and weight have 2
  * bits, else 4): 4 * K (2 * K if both have 2 bits) for two pixels' elements;
  * and, if the kernel is not 1x1 and input_channels is no multiple of a group,
- * K * input_bits / 8, rounded up to 4, for one pixel's codes. */
+ * K + 4 for one pixel's codes. */
 static inline size_t tfmpq_conv2d_scratch_bytes__dsp(
     const tfmpq_conv_params* params, int input_bits, int weight_bits,
     int output_bits) {
@@ -60,7 +60,7 @@ static inline size_t tfmpq_conv2d_scratch_bytes__dsp(
   const size_t pixels_bytes = num_elements * (both_2 ? 2 : 4);
   (void)output_bits;
   if (taps == 1 || params->input_channels % group == 0) return pixels_bytes;
-  return pixels_bytes + (num_elements * (size_t)input_bits / 8 + 3) / 4 * 4;
+  return pixels_bytes + num_elements + 4;
 }
 
 #ifdef __cplusplus

@@ -1,6 +1,5 @@
-/* The inner loops of 3x3 depthwise convolutions, in assembly language: they
- * need all 14 registers, which GCC grants to no inline assembly that also has
- * the loop's operands.
+/* The rows of 3x3 depthwise convolutions, in assembly language: the inner loops
+ * need all 14 registers.
  *
  *   r0      pairs of the next two outputs       r3   next codes
  *   r1 r12  pairs; multiplier and offset        lr   shift, rounds << 8
@@ -10,19 +9,12 @@
  * `pairs` names pair j of the row in slot s as word 3 j + s. SMLAD multiplies a
  * pair with two taps, SMLABT the left column with the right tap, SMLATB the
  * right column with the left tap. */
+#include "tflm_ext/kernels/assembly_dsp.h"
 #include "tflm_ext/kernels/depthwise_rows_dsp.h"
 
+/* clang-format off */
 #define BEGIN(name)                                                           \
-  ".section .text." name                                                      \
-  ", \"ax\", %progbits\n"                                                     \
-  ".syntax unified\n"                                                         \
-  ".thumb_func\n"                                                             \
-  ".global " name                                                             \
-  "\n"                                                                        \
-  ".type " name                                                               \
-  ", %function\n"                                                             \
-  ".align 2\n" name                                                           \
-  ":\n"                                                                       \
+  TFMPQ_FUNCTION(name)                                                        \
   "push {r0, r4-r11, lr}\n" /* sp + 8: row */                                 \
   "ldr r1, [r0, #32]\n"                                                       \
   "push {r0, r1}\n" /* sp: multiplier, sp + 4: offset */                      \
@@ -80,29 +72,27 @@
   "ldr r1, [r0], #24\n"        \
   "smlad r10, r1, r4, r10\n"
 
-#define ROW(name, products, saturate, bits)                               \
-  __asm__(BEGIN(name) products                                            \
-          "ldrd r1, r12, [sp]\n"                                          \
-          "smmla r10, r10, r1, r12\n"                                     \
-          "smmla r11, r11, r1, r12\n"                                     \
-          "asr r10, r10, lr\n"                                            \
-          "asr r11, r11, lr\n" saturate " r10, #" bits ", r10\n" saturate \
-          " r11, #" bits                                                  \
-          ", r11\n"                                                       \
-          "strb r10, [r3], #4\n"                                          \
-          "strb r11, [r3], #4\n"                                          \
-          "subs lr, #256\n"                                               \
-          "bpl 1b\n"                                                      \
-          "ldr r0, [sp, #8]\n"                                            \
-          "ldr r1, [r0, #24]\n"                                           \
-          "subs r1, #1\n"                                                 \
-          "str r1, [r0, #24]\n"                                           \
-          "bne 2b\n"                                                      \
-          "add sp, #12\n"                                                 \
-          "pop {r4-r11, pc}\n"                                            \
-          ".size " name ", . - " name                                     \
-          "\n"                                                            \
-          ".text\n")
+#define ROW(name, products, saturate, bits)                             \
+  __asm__(BEGIN(name) products                                          \
+          "ldrd r1, r12, [sp]\n"                                        \
+          "smmla r10, r10, r1, r12\n"                                   \
+          "smmla r11, r11, r1, r12\n"                                   \
+          "asr r10, r10, lr\n"                                          \
+          "asr r11, r11, lr\n"                                          \
+          saturate " r10, #" bits ", r10\n"                             \
+          saturate " r11, #" bits ", r11\n"                             \
+          "strb r10, [r3], #4\n"                                        \
+          "strb r11, [r3], #4\n"                                        \
+          "subs lr, #256\n"                                             \
+          "bpl 1b\n"                                                    \
+          "ldr r0, [sp, #8]\n" /* The next channel, if there is one. */ \
+          "ldr r1, [r0, #24]\n"                                         \
+          "subs r1, #1\n"                                               \
+          "str r1, [r0, #24]\n"                                         \
+          "bne 2b\n"                                                    \
+          "add sp, #12\n"                                               \
+          "pop {r4-r11, pc}\n"                                          \
+          TFMPQ_END_FUNCTION(name))
 
 ROW("tfmpq_compute_row_3x3_o8", STRIDE_1, "ssat", "8");
 ROW("tfmpq_compute_row_3x3_o4", STRIDE_1, "usat", "4");
@@ -110,3 +100,4 @@ ROW("tfmpq_compute_row_3x3_o2", STRIDE_1, "usat", "2");
 ROW("tfmpq_compute_row_3x3_s2_o8", STRIDE_2, "ssat", "8");
 ROW("tfmpq_compute_row_3x3_s2_o4", STRIDE_2, "usat", "4");
 ROW("tfmpq_compute_row_3x3_s2_o2", STRIDE_2, "usat", "2");
+/* clang-format on */

@@ -172,6 +172,17 @@ static void compute_group(const Layer* layer, const Group* group) {
   }
 }
 
+/* Applies pre_shift to the biases of 3x3, as read_taps_3x3 does to the taps, so
+ * that it is in every sum: compute_row does nothing about it. */
+static void shift_biases(Group* group, int shift) {
+  for (uint32_t c = 0; c < group->num_channels; ++c) {
+    group->shifted_channels[c].bias =
+        (int32_t)((uint32_t)group->channels[c].bias << shift);
+    group->shifted_channels[c].multiplier = group->channels[c].multiplier;
+  }
+  group->channels = group->shifted_channels;
+}
+
 /* Sets a group up whose first channel is number `first`. */
 static void start_group(Layer* layer, const Arguments* arguments,
                         uint32_t first, Group* group) {
@@ -198,6 +209,10 @@ static void start_group(Layer* layer, const Arguments* arguments,
   }
   memset(group->zero_points, params->weight_zero_point,
          sizeof(group->zero_points));
+  group->taps.shift = params->pre_shift;
+  if (layer->compute_row != NULL && params->pre_shift != 0) {
+    shift_biases(group, params->pre_shift);
+  }
   if (arguments->weight_zero_points != NULL) {
     memcpy(group->zero_points, arguments->weight_zero_points + first, count);
   }
@@ -257,24 +272,6 @@ static Layer make_layer(const Parts* parts, const Arguments* arguments) {
   return layer;
 }
 
-/* Applies pre_shift to the taps of 3x3 and to the biases, so that it is in
- * every sum: compute_row does nothing about it. */
-static void shift_taps(const Layer* layer, Group* group) {
-  const int shift = layer->params->pre_shift;
-  if (shift == 0) return;
-  for (uint32_t i = 0; i < kTfmpqGroupChannels * kTfmpqTapWords3x3; ++i) {
-    const uint32_t pair = layer->taps[i];
-    layer->taps[i] = (pair >> 16 << 16 << shift) | (uint16_t)(pair << shift);
-  }
-  for (uint32_t c = 0; c < group->num_channels; ++c) {
-    const tfmpq_channel* channel = &group->channels[c];
-    group->shifted_channels[c].bias =
-        (int32_t)((uint32_t)channel->bias << shift);
-    group->shifted_channels[c].multiplier = channel->multiplier;
-  }
-  group->channels = group->shifted_channels;
-}
-
 /* Moves pixels that are `from_bytes` apart together. */
 static void close_gaps(uint8_t* pixels, uint32_t num_pixels,
                        uint32_t from_bytes, uint32_t to_bytes) {
@@ -299,7 +296,6 @@ static __attribute__((noinline)) void depthwise_conv2d(
     start_group(&layer, arguments, first, &group);
     if (layer.compute_row != NULL) {
       parts->read_taps_3x3(&group.taps, layer.taps);
-      shift_taps(&layer, &group);
     } else {
       parts->read_taps(&group.taps, layer.taps);
     }

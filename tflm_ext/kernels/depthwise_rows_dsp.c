@@ -87,23 +87,39 @@ TFMPQ_INLINE uint32_t load_tap(const tfmpq_taps* taps, const uint8_t* codes,
              : tfmpq_load_quad(codes, bits);
 }
 
+/* Sets pairs of zero points. */
+TFMPQ_INLINE void pair_zero_points(const tfmpq_taps* taps, uint32_t* pairs) {
+  for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+    const uint32_t zero_point = (uint16_t)taps->zero_points[c];
+    pairs[c] = zero_point | zero_point << 16;
+  }
+}
+
 /* Splits the quads of two taps into pairs, less the zero points. `present` has
  * ones where there is a tap. */
-TFMPQ_INLINE void split_taps(const tfmpq_taps* taps, uint32_t left,
-                             uint32_t right, uint32_t present, uint32_t* pairs,
-                             int bits) {
+TFMPQ_INLINE void split_taps(uint32_t left, uint32_t right,
+                             const uint32_t* zero_points, uint32_t present,
+                             uint32_t* pairs, int bits) {
   tfmpq_split_quads(left, right, bits, pairs, 1);
   if (bits == 8) return;
   for (int c = 0; c < kTfmpqGroupChannels; ++c) {
-    const uint32_t zero_point = (uint16_t)taps->zero_points[c];
-    pairs[c] = tfmpq_subtract_halfwords(
-        pairs[c], (zero_point | zero_point << 16) & present);
+    pairs[c] = tfmpq_subtract_halfwords(pairs[c], zero_points[c] & present);
+  }
+}
+
+/* Shifts both halfwords of the pairs of a group. */
+TFMPQ_INLINE void shift_pairs(uint32_t* pairs, uint32_t shift) {
+  const uint32_t mask = ~(((1u << shift) - 1) << 16);
+  for (int c = 0; c < kTfmpqGroupChannels; ++c) {
+    pairs[c] = (pairs[c] << shift) & mask;
   }
 }
 
 TFMPQ_INLINE void read_taps_3x3(const tfmpq_taps* taps, uint32_t* to,
                                 int bits) {
   const uint8_t* codes = taps->codes;
+  uint32_t zero_points[kTfmpqGroupChannels];
+  pair_zero_points(taps, zero_points);
 #pragma GCC unroll 1
   for (int row = 0; row < 3; ++row) {
     uint32_t quads[3];
@@ -113,8 +129,12 @@ TFMPQ_INLINE void read_taps_3x3(const tfmpq_taps* taps, uint32_t* to,
     }
     uint32_t first[kTfmpqGroupChannels];
     uint32_t second[kTfmpqGroupChannels];
-    split_taps(taps, quads[0], quads[1], ~0u, first, bits);
-    split_taps(taps, quads[1], quads[2], ~0u, second, bits);
+    split_taps(quads[0], quads[1], zero_points, ~0u, first, bits);
+    split_taps(quads[1], quads[2], zero_points, ~0u, second, bits);
+    if (taps->shift != 0) {
+      shift_pairs(first, taps->shift);
+      shift_pairs(second, taps->shift);
+    }
     for (int c = 0; c < kTfmpqGroupChannels; ++c) {
       uint32_t* pairs = to + c * kTfmpqTapWords3x3;
       pairs[0] = first[c];
@@ -131,6 +151,8 @@ TFMPQ_INLINE void read_tap_row(const tfmpq_taps* taps, const uint8_t* codes,
                                uint32_t* to, int bits) {
   const uint32_t num_pairs = taps->width / 2 + 1;
   const uint32_t set_stride = num_pairs * taps->num_rows;
+  uint32_t zero_points[kTfmpqGroupChannels];
+  pair_zero_points(taps, zero_points);
   for (uint32_t i = 0; i < 2 * num_pairs; ++i) {
     /* Taps i - 1 and i: sets 1 and 0 in turn. */
     uint32_t quads[2] = {0, 0};
@@ -142,7 +164,7 @@ TFMPQ_INLINE void read_tap_row(const tfmpq_taps* taps, const uint8_t* codes,
       present |= 0xffffu << (16 * side);
     }
     uint32_t pairs[kTfmpqGroupChannels];
-    split_taps(taps, quads[0], quads[1], present, pairs, bits);
+    split_taps(quads[0], quads[1], zero_points, present, pairs, bits);
     uint32_t* pair = to + (i % 2 == 0 ? set_stride : 0);
     for (int c = 0; c < kTfmpqGroupChannels; ++c) {
       pair[(uint32_t)c * 2 * set_stride] = pairs[c];
@@ -170,23 +192,12 @@ DEFINE_READ_TAPS(8)
 DEFINE_READ_TAPS(4)
 DEFINE_READ_TAPS(2)
 
-/* Packs one byte per channel into codes of `bits`. */
-TFMPQ_INLINE uint32_t pack_quad(uint32_t bytes, int bits) {
-  if (bits == 8) return bytes;
-  if (bits == 4) {
-    const uint32_t two = (bytes | bytes >> 4) & 0x00ff00ff;
-    return (two | two >> 8) & 0xffff;
-  }
-  /* Byte i times 2^(24 - 6 i): bits 24 + 2 i. */
-  return bytes * 0x01041040u >> 24;
-}
-
 TFMPQ_INLINE void write_row(const uint32_t* codes, uint32_t width,
                             uint8_t* output, uint32_t pixel_bytes,
                             uint32_t quad_bytes, int bits) {
   if (quad_bytes < (uint32_t)bits / 2) {
     for (uint32_t x = 0; x < width; ++x) {
-      const uint32_t quad = pack_quad(codes[x], bits);
+      const uint32_t quad = tfmpq_pack_quad(codes[x], bits);
       for (uint32_t i = 0; i < quad_bytes; ++i) {
         output[i] = (uint8_t)(quad >> (8 * i));
       }
@@ -195,13 +206,18 @@ TFMPQ_INLINE void write_row(const uint32_t* codes, uint32_t width,
     return;
   }
   const uint32_t* const end = codes + width;
-  do {
-    const uint32_t quad = pack_quad(*codes++, bits);
-    if (bits == 8) tfmpq_store_word(output, quad);
-    if (bits == 4) tfmpq_store_halfword(output, quad);
-    if (bits == 2) *output = (uint8_t)quad;
+  if (width % 2 != 0) {
+    tfmpq_store_quad(output, tfmpq_pack_quad(*codes++, bits), bits);
     output += pixel_bytes;
-  } while (codes != end);
+  }
+  while (codes != end) {
+    const uint32_t first = tfmpq_pack_quad(codes[0], bits);
+    const uint32_t second = tfmpq_pack_quad(codes[1], bits);
+    codes += 2;
+    tfmpq_store_quad(output, first, bits);
+    tfmpq_store_quad(output + pixel_bytes, second, bits);
+    output += 2 * pixel_bytes;
+  }
 }
 
 #define DEFINE_WRITE_ROW(o)                                        \

@@ -55,13 +55,14 @@ typedef struct {
   uint32_t num_rows; /* In pairs: 2 * height - 1. */
   uint32_t tap_bytes;
   uint32_t quad_bytes; /* As in tfmpq_row_shape. */
+  uint32_t shift;      /* To the left, of 3x3. */
 } tfmpq_taps;
 
 /* Reads taps into pairs, less the zero points. All rows of the kernel and all
  * but the last one again follow each other, so that slot 0 may belong to any.
  *
  * 3x3: of channel c, row r, the pairs of taps (0, 1) and (1, 2) are at
- * to[c * kTfmpqTapWords3x3 + r * 2].
+ * to[c * kTfmpqTapWords3x3 + r * 2]. They are shifted.
  *
  * Others: set 0, for windows that begin with the left column of a pair, has
  * pairs (0, 1), (2, 3) and so on; set 1, for the right column, has (-1, 0),

@@ -48,6 +48,32 @@ TFMPQ_INLINE uint32_t tfmpq_odd_bytes(uint32_t word) {
   return result;
 }
 
+/* Returns sums + bytes 0 and 2 of a word, halfword by halfword. */
+TFMPQ_INLINE uint32_t tfmpq_add_even_bytes(uint32_t sums, uint32_t word) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(word));
+  return result;
+}
+
+/* Returns sums + bytes 1 and 3 of a word, halfword by halfword. */
+TFMPQ_INLINE uint32_t tfmpq_add_odd_bytes(uint32_t sums, uint32_t word) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(word));
+  return result;
+}
+
+/* Returns the larger ones of the signed bytes of two words. */
+TFMPQ_INLINE uint32_t tfmpq_max_bytes(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__(
+      "ssub8 %0, %1, %2\n" /* Sets a flag for every byte of a >= b. */
+      "sel %0, %1, %2\n"
+      : "=&r"(result)
+      : "r"(a), "r"(b)
+      : "cc");
+  return result;
+}
+
 /* Returns the low halfword of `low`, and that of `high` above it. */
 TFMPQ_INLINE uint32_t tfmpq_pack_low(uint32_t low, uint32_t high) {
   uint32_t result;

@@ -1,23 +1,26 @@
 #include "tflm_ext/kernels/kernels_test_target.h"
 
-#include "tflm_ext/kernels/add.h"
-#include "tflm_ext/kernels/average_pool.h"
-#include "tflm_ext/kernels/max_pool.h"
-
 #if defined(TFMPQ_TEST_DSP)
 
+#include "tflm_ext/kernels/add_dsp.h"
+#include "tflm_ext/kernels/average_pool_dsp.h"
 #include "tflm_ext/kernels/conv2d_dsp.h"
 #include "tflm_ext/kernels/depthwise_conv2d_dsp.h"
 #include "tflm_ext/kernels/fully_connected_dsp.h"
+#include "tflm_ext/kernels/max_pool_dsp.h"
 #define TARGET_NAME "dsp"
+#define OF_TARGET_WITHOUT_WEIGHTS(name) name##__dsp
 #define OF_TARGET(name) name##__dsp
 #define HAS_TARGET
 
 #else
 
+#include "tflm_ext/kernels/add.h"
+#include "tflm_ext/kernels/average_pool.h"
 #include "tflm_ext/kernels/conv2d.h"
 #include "tflm_ext/kernels/depthwise_conv2d.h"
 #include "tflm_ext/kernels/fully_connected.h"
+#include "tflm_ext/kernels/max_pool.h"
 #define TARGET_NAME "portable"
 #define OF_TARGET(name) name
 #ifndef TFMPQ_TEST_LAYOUT
@@ -26,13 +29,18 @@
 
 #endif
 
+#ifndef OF_TARGET_WITHOUT_WEIGHTS
+#define OF_TARGET_WITHOUT_WEIGHTS(name) name
+#endif
+
 #define CONV2D(a, w, o) OF_TARGET(tfmpq_conv2d_a##a##_w##w##_o##o),
 #define DEPTHWISE(a, w, o) OF_TARGET(tfmpq_depthwise_conv2d_a##a##_w##w##_o##o),
 #define FULLY_CONNECTED(a, w, o) \
   OF_TARGET(tfmpq_fully_connected_a##a##_w##w##_o##o),
-#define ADD(a, b, o) tfmpq_add_a##a##_a##b##_o##o,
-#define AVERAGE_POOL(a, o) tfmpq_average_pool_a##a##_o##o,
-#define MAX_POOL(a) tfmpq_max_pool_a##a,
+#define ADD(a, b, o) OF_TARGET_WITHOUT_WEIGHTS(tfmpq_add_a##a##_a##b##_o##o),
+#define AVERAGE_POOL(a, o) \
+  OF_TARGET_WITHOUT_WEIGHTS(tfmpq_average_pool_a##a##_o##o),
+#define MAX_POOL(a) OF_TARGET_WITHOUT_WEIGHTS(tfmpq_max_pool_a##a),
 
 const TestedKernels tested_kernels = {
     TARGET_NAME,

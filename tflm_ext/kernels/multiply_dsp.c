@@ -17,11 +17,9 @@ static void copy_codes(uint8_t* to, const uint8_t* from, uint32_t num_codes,
   to[last] = (uint8_t)(from[last] & ((1u << last_bits) - 1));
 }
 
-/* Computes the channels behind the blocks of a task, whose weights are at
- * `weight`, as a block that is filled up with zeros. */
-static void multiply_rest(tfmpq_products products,
-                          const tfmpq_products_task* task,
-                          const uint32_t* weight) {
+void tfmpq_multiply_rest(tfmpq_products products,
+                         const tfmpq_products_task* task,
+                         const uint32_t* weight) {
   const uint32_t first = task->num_blocks * kTfmpqBlockChannels;
   tfmpq_channel channels[kTfmpqBlockChannels] = {{0, 0}};
   memcpy(channels, task->channels + first,
@@ -40,11 +38,6 @@ static void multiply_rest(tfmpq_products products,
     copy_codes(to, codes + i * kMaxBlockBytes, task->num_rest, task->bits);
     to += task->pixel_bytes;
   }
-}
-
-void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task) {
-  const uint32_t* weight = products(task);
-  if (task->num_rest != 0) multiply_rest(products, task, weight);
 }
 
 void tfmpq_start_task(tfmpq_products_task* task,
@@ -69,7 +62,7 @@ void tfmpq_start_task(tfmpq_products_task* task,
   task->shift = params->shift;
   task->codes = output;
   task->pixel_bytes = (num_channels * o_bits + 7) / 8;
-  task->finish = params->pre_shift == 0 ? finish : tfmpq_finish_shifted;
+  task->finish = finish;
   task->pre_shift = params->pre_shift;
   task->bits = o_bits;
   task->weight = weight;

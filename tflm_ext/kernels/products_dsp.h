@@ -67,19 +67,34 @@ void tfmpq_start_task(tfmpq_products_task* task,
                       const int8_t* weight_zero_points, tfmpq_finish finish,
                       uint32_t o_bits, void* output);
 
-/* Computes and stores all channels of a task. */
-void tfmpq_multiply(tfmpq_products products, const tfmpq_products_task* task);
+/* Computes the channels behind the blocks of a task, whose weights are at
+ * `weight`, as a block that is filled up with zeros. */
+void tfmpq_multiply_rest(tfmpq_products products,
+                         const tfmpq_products_task* task,
+                         const uint32_t* weight);
 
-/* Finish functions for two pixels, called by assembly language only: w8 are
- * those without zero points. */
-void tfmpq_finish_w8_o8(void);
-void tfmpq_finish_w8_o4(void);
-void tfmpq_finish_w8_o2(void);
-void tfmpq_finish_w4_o8(void);
-void tfmpq_finish_w4_o4(void);
-void tfmpq_finish_w4_o2(void);
-/* For layers with a pre_shift. They are rare, so one for all widths. */
-void tfmpq_finish_shifted(void);
+/* Computes and stores all channels of a task. */
+static inline void tfmpq_multiply(tfmpq_products products,
+                                  const tfmpq_products_task* task) {
+  const uint32_t* weight = products(task);
+  if (task->num_rest != 0) tfmpq_multiply_rest(products, task, weight);
+}
+
+/* Finish functions for two pixels, called by assembly language only: one per
+ * products function and width of the output; `shifted` where there is a
+ * pre_shift. */
+#define TFMPQ_DECLARE_FINISH(w)             \
+  void tfmpq_finish_##w##_o8(void);         \
+  void tfmpq_finish_##w##_o4(void);         \
+  void tfmpq_finish_##w##_o2(void);         \
+  void tfmpq_finish_shifted_##w##_o8(void); \
+  void tfmpq_finish_shifted_##w##_o4(void); \
+  void tfmpq_finish_shifted_##w##_o2(void);
+TFMPQ_DECLARE_FINISH(w8)
+TFMPQ_DECLARE_FINISH(w4)
+TFMPQ_DECLARE_FINISH(w2)
+TFMPQ_DECLARE_FINISH(a2_w2)
+#undef TFMPQ_DECLARE_FINISH
 
 /* Two pixels. */
 const uint32_t* tfmpq_products_w8(const tfmpq_products_task* task);

@@ -31,6 +31,53 @@ TFMPQ_INLINE uint32_t tfmpq_equal_quad(int32_t code, int bits) {
   return (bits == 4 ? 0x1111u : 0x55u) * (uint32_t)code;
 }
 
+/* Returns code i of a quad. */
+TFMPQ_INLINE int32_t tfmpq_code_of_quad(uint32_t quad, int i, int bits) {
+  if (bits == 8) return (int8_t)(quad >> (8 * i));
+  return (int32_t)(quad >> (bits * i) & ((1u << bits) - 1));
+}
+
+/* Returns the 4 codes of a quad, a byte each. */
+TFMPQ_INLINE uint32_t tfmpq_unpack_quad(uint32_t quad, int bits) {
+  if (bits == 4) {
+    quad = (quad | quad << 8) & 0x00ff00ff;
+    quad = (quad | quad << 4) & 0x0f0f0f0f;
+  } else if (bits == 2) {
+    quad = (quad | quad << 12) & 0x000f000f;
+    quad = (quad | quad << 6) & 0x03030303;
+  }
+  return quad;
+}
+
+/* Returns the quad of 4 codes of 2 bits that take a byte each. */
+TFMPQ_INLINE uint32_t tfmpq_pack_2_bits(uint32_t bytes) {
+  return bytes * 0x01041040u >> 24; /* Byte i times 2^(24 - 6 i). */
+}
+
+/* Returns the quad of 4 codes that take a byte each. */
+TFMPQ_INLINE uint32_t tfmpq_pack_quad(uint32_t bytes, int bits) {
+  if (bits == 8) return bytes;
+  if (bits == 2) return tfmpq_pack_2_bits(bytes);
+  bytes = (bytes | bytes >> 4) & 0x00ff00ff;
+  return (bytes | bytes >> 8) & 0xffff;
+}
+
+/* Stores a quad. */
+TFMPQ_INLINE void tfmpq_store_quad(uint8_t* address, uint32_t quad, int bits) {
+  if (bits == 8) tfmpq_store_word(address, quad);
+  if (bits == 4) tfmpq_store_halfword(address, quad);
+  if (bits == 2) *address = (uint8_t)quad;
+}
+
+/* Stores the first num_codes codes of a quad, and zeros in the rest of their
+ * last byte. */
+TFMPQ_INLINE void tfmpq_store_part_of_quad(uint8_t* address, uint32_t quad,
+                                           uint32_t num_codes, int bits) {
+  const uint32_t num_bits = num_codes * (uint32_t)bits;
+  quad &= (1u << num_bits) - 1;
+  for (uint32_t i = 0; i < num_bits; i += 8) *address++ = (uint8_t)(quad >> i);
+}
+
 /* Splits two quads, of neighbours in a row, into the pairs of 4 channels; those
  * of channel c go to pairs[c * stride]. */
 TFMPQ_INLINE void tfmpq_split_quads(uint32_t left, uint32_t right, int bits,

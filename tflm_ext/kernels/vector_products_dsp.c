@@ -7,10 +7,15 @@
  * as many as are left over: it begins with a jump over the others, whose length
  * is in the operand p. A group has instructions of 4 bytes only. (pc reads 4
  * bytes ahead: of the label.) */
+/* clang-format off */
 #define LOOP(group, compare) \
   "add pc, %[p]\n"           \
   "nop.n\n"                  \
-  "1:\n" group group group group compare "bne 1b\n"
+  "1:\n"                     \
+  group group group group    \
+  compare                    \
+  "bne 1b\n"
+/* clang-format on */
 
 enum { kGroupsPerRound = 4, kInstructionBytes = 4 };
 
@@ -39,21 +44,71 @@ TFMPQ_INLINE int32_t subtract(int32_t a, int32_t b, int shift) {
 
 #define NEXT_ELEMENTS "ldrd %[x0], %[x1], [%[x]], #8\n"
 
+/* clang-format off */
 /* Elements times the weights of a channel. */
-#define PRODUCTS(channel, elements, weights)                              \
-  "smlad %[" #channel "], %[" #elements "], %[" #weights "], %[" #channel \
-  "]"                                                                     \
-  "\n"
-
-enum { kGroupWords = 2 }; /* Columns of a group of one pixel. */
+#define PRODUCTS(channel, elements, weights) \
+  "smlad %[" #channel "], %[" #elements "], %[" #weights "], %[" #channel "]\n"
 
 /* Weights: see products_dsp.c. */
-#define PRODUCTS_W8(elements)                                                \
-  "ldrd %[p], %[q], [%[w]], #8\n" PRODUCTS(                                  \
-      a, elements, p) "sxtb16 %[p], %[p], ror #8\n" PRODUCTS(b, elements, p) \
-      PRODUCTS(c, elements, q) "sxtb16 %[q], %[q], ror #8\n" PRODUCTS(       \
-          d, elements, q)
-enum { kInstructionsW8 = 1 + 2 * 7 };
+#define PRODUCTS_W8(elements)     \
+  "ldrd %[p], %[q], [%[w]], #8\n" \
+  PRODUCTS(a, elements, p)        \
+  "sxtb16 %[p], %[p], ror #8\n"   \
+  PRODUCTS(b, elements, p)        \
+  PRODUCTS(c, elements, q)        \
+  "sxtb16 %[q], %[q], ror #8\n"   \
+  PRODUCTS(d, elements, q)
+
+#define PRODUCTS_W4(elements, p)     \
+  PRODUCTS(a, elements, p)           \
+  "sxtb16 %[r], %[" #p "], ror #8\n" \
+  PRODUCTS(c, elements, r)           \
+  "bic %[r], %[r], #0x000f000f\n"    \
+  PRODUCTS(d, elements, r)           \
+  "and %[" #p "], #0x00f000f0\n"     \
+  PRODUCTS(b, elements, p)
+#define GROUP_W4                  \
+  "ldrd %[p], %[q], [%[w]], #8\n" \
+  NEXT_ELEMENTS                   \
+  PRODUCTS_W4(x0, p)              \
+  PRODUCTS_W4(x1, q)
+
+#define PRODUCTS_W2(elements, bytes) \
+  PRODUCTS(a, elements, bytes)       \
+  "and %[" #bytes "], #0x00fc00fc\n" \
+  PRODUCTS(b, elements, bytes)       \
+  "and %[" #bytes "], #0x00f000f0\n" \
+  PRODUCTS(c, elements, bytes)       \
+  "and %[" #bytes "], #0x00c000c0\n" \
+  PRODUCTS(d, elements, bytes)
+#define GROUP_W2                \
+  "ldr %[p], [%[w]], #4\n"      \
+  NEXT_ELEMENTS                 \
+  "uxtb16 %[q], %[p]\n"         \
+  PRODUCTS_W2(x0, q)            \
+  "uxtb16 %[p], %[p], ror #8\n" \
+  PRODUCTS_W2(x1, p)
+
+/* A word of 16 weights of one channel times 16 elements. */
+#define PRODUCTS_A2_W2(channel)                         \
+  "ldr %[p], [%[w]], #4\n"                              \
+  "and %[t], %[mask], %[p]\n"                           \
+  "smlad %[" channel "], %[x0], %[t], %[" channel "]\n" \
+  "and %[t], %[mask], %[p], ror #2\n"                   \
+  "smlad %[" channel "], %[x1], %[t], %[" channel "]\n" \
+  "and %[t], %[mask], %[p], ror #8\n"                   \
+  "smlad %[" channel "], %[x2], %[t], %[" channel "]\n" \
+  "and %[t], %[mask], %[p], ror #10\n"                  \
+  "smlad %[" channel "], %[x3], %[t], %[" channel "]\n"
+/* clang-format on */
+
+/* Columns of a group of one pixel, and instructions of a group. */
+enum {
+  kGroupWords = 2,
+  kInstructionsW8 = 1 + 2 * 7,
+  kInstructionsW4 = 2 + 2 * 7,
+  kInstructionsW2 = 2 + 2 * 8
+};
 
 const uint32_t* tfmpq_vector_products_w8(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
@@ -83,21 +138,6 @@ const uint32_t* tfmpq_vector_products_w8(const tfmpq_products_task* task) {
   return w;
 }
 
-/* p: see products_dsp.c. */
-#define PRODUCTS_W4(elements, p)                                               \
-  PRODUCTS(a, elements, p)                                                     \
-  "sxtb16 %[r], %[" #p "], ror #8\n" PRODUCTS(                                 \
-      c, elements,                                                             \
-      r) "bic %[r], %[r], #0x000f000f\n" PRODUCTS(d, elements,                 \
-                                                  r) "and %[" #p               \
-                                                     "], "                     \
-                                                     "#0x00f000f0\n" PRODUCTS( \
-                                                         b, elements, p)
-#define GROUP_W4                                                   \
-  "ldrd %[p], %[q], [%[w]], #8\n" NEXT_ELEMENTS PRODUCTS_W4(x0, p) \
-      PRODUCTS_W4(x1, q)
-enum { kInstructionsW4 = 2 + 2 * 7 };
-
 const uint32_t* tfmpq_vector_products_w4(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
@@ -121,20 +161,6 @@ const uint32_t* tfmpq_vector_products_w4(const tfmpq_products_task* task) {
   return w;
 }
 
-/* p: see products_dsp.c. */
-#define PRODUCTS_W2(elements, bytes)                                           \
-  PRODUCTS(a, elements, bytes)                                                 \
-  "and %[" #bytes "], #0x00fc00fc\n" PRODUCTS(                                 \
-      b, elements, bytes) "and %[" #bytes                                      \
-                          "], #0x00f000f0\n" PRODUCTS(                         \
-                              c, elements, bytes) "and %[" #bytes              \
-                                                  "], #0x00c000c0\n" PRODUCTS( \
-                                                      d, elements, bytes)
-#define GROUP_W2                                                            \
-  "ldr %[p], [%[w]], #4\n" NEXT_ELEMENTS "uxtb16 %[q], %[p]\n" PRODUCTS_W2( \
-      x0, q) "uxtb16 %[p], %[p], ror #8\n" PRODUCTS_W2(x1, p)
-enum { kInstructionsW2 = 2 + 2 * 8 };
-
 const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
   const uint32_t* w = task->weight;
   const tfmpq_channel* channels = task->channels;
@@ -155,21 +181,6 @@ const uint32_t* tfmpq_vector_products_w2(const tfmpq_products_task* task) {
   }
   return w;
 }
-
-/* A word of 16 weights of one channel times 16 elements. */
-#define PRODUCTS_A2_W2(channel)                   \
-  "ldr %[p], [%[w]], #4\n"                        \
-  "and %[t], %[mask], %[p]\n"                     \
-  "smlad %[" channel "], %[x0], %[t], %[" channel \
-  "]\n"                                           \
-  "and %[t], %[mask], %[p], ror #2\n"             \
-  "smlad %[" channel "], %[x1], %[t], %[" channel \
-  "]\n"                                           \
-  "and %[t], %[mask], %[p], ror #8\n"             \
-  "smlad %[" channel "], %[x2], %[t], %[" channel \
-  "]\n"                                           \
-  "and %[t], %[mask], %[p], ror #10\n"            \
-  "smlad %[" channel "], %[x3], %[t], %[" channel "]\n"
 
 enum {
   kGroupWordsA2W2 = 4,
