@@ -35,9 +35,11 @@ TFMPQ_INLINE void tfmpq_write_block(const tfmpq_products_task* task,
                                     const int32_t* products, uint8_t* codes) {
   int32_t values[kTfmpqBlockChannels];
   for (int c = 0; c < kTfmpqBlockChannels; ++c) {
-    const int32_t accumulator =
-        products[c] + channels[c].bias - zero_points[c] * sum;
-    const int32_t shifted = (int32_t)((uint32_t)accumulator << task->pre_shift);
+    /* Modulo 2^32: only the result has to fit. */
+    const uint32_t accumulator = (uint32_t)products[c] +
+                                 (uint32_t)channels[c].bias -
+                                 (uint32_t)(zero_points[c] * sum);
+    const int32_t shifted = (int32_t)(accumulator << task->pre_shift);
     values[c] = tfmpq_add_high(shifted, channels[c].multiplier, task->offset) >>
                 task->shift;
   }
