@@ -43,14 +43,47 @@ def test_every_field_explains_itself():
         ({'episods': 3}, "field 'episods'; did you mean 'episodes'"),
         ({'searcher': 'gredy'}, "did you mean 'greedy'"),
         ({'episodes': 'many'}, "episodes: expected int, received 'many'"),
-        ({'ram': '12kb'}, "such as '12kB'"),
-        ({'ram': '0.3B'}, 'not a whole number of bytes'),
+        ({'ram': '12kb'}, "ram: .*'12kb'; did you mean '12kB'"),
+        ({'flash': '1 mib'}, "flash: .*; did you mean '1MiB'"),
+        ({'flash': '32kilo'}, "flash: .*such as '12kB'.*'32kilo'$"),
+        ({'ram': '0.3B'}, "ram: '0.3B' is not a whole number of bytes"),
         ({'flash': '0kB'}, 'must be positive'),
+        ({'cores': ' , '}, 'cores: expected at least one'),
+        ({'distillation': 1.5}, 'distillation: expected at most 1'),
+        ({'learning_rate': float('nan')}, 'learning_rate: expected at least 0'),
     ],
 )
 def test_mistakes_are_explained(values, message):
   with pytest.raises(ValueError, match=message):
     config.override(config.ExperimentConfig(), values)
+
+
+@pytest.mark.parametrize(
+    'name, least',
+    [
+        ('num_reward_images', 1),
+        ('num_calibration_images', 1),
+        ('pretrain_epochs', 1),
+        ('episodes', 1),
+        ('seed', 0),
+        ('threads', 1),
+        ('finetune_epochs', 1),
+        ('four_bit_epochs', 0),
+        ('patience', 1),
+        ('batch_size', 1),
+        ('num_deploy_images', 1),
+    ],
+)
+def test_numbers_out_of_range_are_refused_at_once(name, least):
+  part, _ = config.all_fields()[name]
+  changed = config.override(config.ExperimentConfig(), {name: least})
+  assert getattr(getattr(changed, part), name) == least
+  message = f'{name}: expected at least {least}, received {least - 1}'
+  with pytest.raises(ValueError, match=message):
+    config.override(config.ExperimentConfig(), {name: least - 1})
+  # A file in configs/ makes the parts itself.
+  with pytest.raises(ValueError, match=message):
+    config.parts()[part](**{name: least - 1})
 
 
 def test_unknown_part_in_a_file_names_the_nearest():

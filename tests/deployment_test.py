@@ -25,7 +25,7 @@ _NUM_IMAGES = 5
 # Prints what a runner prints where instructions cannot be counted.
 _FVP_STAND_IN = """#!/bin/sh
 echo "$@" >"$ARGUMENTS_FILE"
-echo 'result arena_high_water_bytes 538'
+echo 'result arena_high_water_bytes HIGH_WATER'
 echo 'result images 5'
 echo 'result equal_images 5'
 echo 'TFMPQ_EXIT 0'
@@ -131,7 +131,12 @@ def test_fvp_runs_the_m55_and_counts_no_instructions(
     network, codes, tmp_path, monkeypatch
 ):
   fvp = tmp_path / 'FVP_Corstone_SSE-300_Ethos-U55'
-  fvp.write_text(_FVP_STAND_IN)
+  plan = memory_planner.arena_plan(
+      network.spec, network.policy, kernel_targets.of_core('cortex_m55')
+  )
+  # Rounded up to the alignment of 16, this is the size of the arena.
+  high_water = str(plan.size_bytes - 6)
+  fvp.write_text(_FVP_STAND_IN.replace('HIGH_WATER', high_water))
   fvp.chmod(0o755)
   monkeypatch.setenv('TFMPQ_FVP', str(fvp))
   monkeypatch.setenv('ARGUMENTS_FILE', str(tmp_path / 'arguments'))

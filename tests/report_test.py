@@ -178,3 +178,25 @@ def test_stacked_bars_have_heights_in_proportion():
   heights = [float(h) for h in re.findall(r'height="([0-9.]+)" fill', chart)]
   assert heights[1] / heights[0] == pytest.approx(3, rel=0.01)
   assert 'budget 500' in chart
+
+
+def test_few_names_get_a_legend_and_many_do_not():
+  def chart(count):
+    parts = [(f'part{i}', 1.0) for i in range(count)]
+    return svg_charts.stacked_bars([svg_charts.Bar('b', parts)], 'x', 'y')
+
+  assert '>part1</text>' in chart(3)
+  assert '>part1</text>' not in chart(20)
+
+
+def test_episodes_are_labelled_with_whole_numbers():
+  points = [(x, 0.5 * x) for x in range(10)]
+  chart = svg_charts.line_chart([svg_charts.Series('s', points)], 'x', 'y')
+  labels = re.findall(r'text-anchor="middle" fill="#444">([^<]+)<', chart)
+  assert [label for label in labels if label[0].isdigit()] == [
+      '0',
+      '2',
+      '4',
+      '7',
+      '9',
+  ]

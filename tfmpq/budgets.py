@@ -52,8 +52,17 @@ def parse_bytes(text: str) -> int:
     raise ValueError(
         f"expected a size such as '12kB', '0.5MB', '32KiB' or '2MiB' "
         f'(kB = 1000, KiB = 1024 bytes), received {text!r}'
+        + (_same_in_other_case(*match.groups()) if match else '')
     )
   value = float(match.group(1)) * _UNITS[match.group(2)]
   if value != int(value):
     raise ValueError(f'{text!r} is not a whole number of bytes')
   return int(value)
+
+
+def _same_in_other_case(number: str, unit: str) -> str:
+  """Returns "; did you mean '12kB'?" for '12kb', '' for unknown letters."""
+  for known in _UNITS:
+    if known.lower() == unit.lower():
+      return f"; did you mean '{number}{known}'?"
+  return ''

@@ -16,14 +16,42 @@ from tfmpq import budgets
 from tfmpq import specs
 
 
-def _field(default, help_text: str, choices: tuple = ()):
+def _field(
+    default,
+    help_text: str,
+    choices: tuple = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+):
   """A dataclass field that carries its flag's help and allowed values."""
-  metadata = {'help': help_text, 'choices': choices}
+  metadata = {
+      'help': help_text,
+      'choices': choices,
+      'minimum': minimum,
+      'maximum': maximum,
+  }
   return dataclasses.field(default=default, metadata=metadata)
 
 
+class _Part:
+  """Refuses numbers out of range at once, not after an hour of search."""
+
+  def __post_init__(self):
+    for field in dataclasses.fields(typing.cast(typing.Any, self)):
+      value = getattr(self, field.name)
+      minimum, maximum = field.metadata['minimum'], field.metadata['maximum']
+      if minimum is not None and not value >= minimum:
+        raise ValueError(
+            f'{field.name}: expected at least {minimum}, received {value}'
+        )
+      if maximum is not None and not value <= maximum:
+        raise ValueError(
+            f'{field.name}: expected at most {maximum}, received {value}'
+        )
+
+
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Part):
   """Images and labels."""
 
   dataset: str = _field(
@@ -37,15 +65,19 @@ class DataConfig:
       False, 'Allow tfds to download the data set if it is not prepared.'
   )
   num_reward_images: int = _field(
-      2000, 'Images of the reward split that score a policy in the search.'
+      2000,
+      'Images of the reward split that score a policy in the search.',
+      minimum=1,
   )
   num_calibration_images: int = _field(
-      512, 'Unlabelled training images for ranges and channel statistics.'
+      512,
+      'Unlabelled training images for ranges and channel statistics.',
+      minimum=1,
   )
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_Part):
   """The float network."""
 
   model: str = _field(
@@ -58,11 +90,13 @@ class ModelConfig:
   pretrain: bool = _field(
       False, 'Train the float network anew instead of reading weights.'
   )
-  pretrain_epochs: int = _field(40, 'Passes over the training split then.')
+  pretrain_epochs: int = _field(
+      40, 'Passes over the training split then.', minimum=1
+  )
 
 
 @dataclasses.dataclass(frozen=True)
-class BudgetConfig:
+class BudgetConfig(_Part):
   """What the device offers."""
 
   ram: str = _field('12kB', 'RAM, such as 12kB (1000) or 12KiB (1024 bytes).')
@@ -81,16 +115,22 @@ class BudgetConfig:
   )
 
   def __post_init__(self):
-    self.budget()  # raises on a wrong unit
+    super().__post_init__()
+    self.budget()
 
   def budget(self) -> budgets.MemoryBudget:
-    return budgets.MemoryBudget(
-        budgets.parse_bytes(self.ram), budgets.parse_bytes(self.flash)
-    )
+    """Returns the bytes; ValueError names the field with a wrong size."""
+    num_bytes = {}
+    for name in ('ram', 'flash'):
+      try:
+        num_bytes[name] = budgets.parse_bytes(getattr(self, name))
+      except ValueError as error:
+        raise ValueError(f'{name}: {error}') from error
+    return budgets.MemoryBudget(num_bytes['ram'], num_bytes['flash'])
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(_Part):
   """How the policy is found."""
 
   searcher: str = _field(
@@ -98,7 +138,9 @@ class SearchConfig:
       'ddpg, greedy, rule_based or random.',
       ('ddpg', 'greedy', 'rule_based', 'random'),
   )
-  episodes: int = _field(200, 'Policies that the searcher may evaluate.')
+  episodes: int = _field(
+      200, 'Policies that the searcher may evaluate.', minimum=1
+  )
   search_tensors: str = _field(
       'both',
       'Which tensors are searched; the others stay at 8 bits.',
@@ -112,35 +154,44 @@ class SearchConfig:
       "Of 4- and 2-bit weights: 'per_channel' (one byte each), or 'shared'.",
       ('per_channel', 'shared'),
   )
-  seed: int = _field(1, 'Seed of search and fine-tuning.')
+  seed: int = _field(1, 'Seed of search and fine-tuning.', minimum=0)
   threads: int = _field(
-      2, 'Processor threads of TensorFlow; another number, other last bits.'
+      2,
+      'Processor threads of TensorFlow; another number, other last bits.',
+      minimum=1,
   )
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuneConfig:
+class FinetuneConfig(_Part):
   """Quantization-aware training under the policy."""
 
-  finetune_epochs: int = _field(6, 'Passes over the training split.')
+  finetune_epochs: int = _field(6, 'Passes over the training split.', minimum=1)
   four_bit_epochs: int = _field(
       1,
       'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',
+      minimum=0,
   )
   patience: int = _field(
       5,
       'Epochs without a better cross-entropy on the reward split after which a '
       'phase ends. The rate follows a cosine, so the last epochs are the best.',
+      minimum=1,
   )
-  batch_size: int = _field(128, 'Images per training step.')
-  learning_rate: float = _field(1e-3, 'Peak learning rate (Adam, cosine).')
+  batch_size: int = _field(128, 'Images per training step.', minimum=1)
+  learning_rate: float = _field(
+      1e-3, 'Peak learning rate (Adam, cosine).', minimum=0
+  )
   distillation: float = _field(
-      0.5, "Share of the float network's predictions in the loss, 0..1."
+      0.5,
+      "Share of the float network's predictions in the loss, 0..1.",
+      minimum=0,
+      maximum=1,
   )
 
 
 @dataclasses.dataclass(frozen=True)
-class DeployConfig:
+class DeployConfig(_Part):
   """Where the network runs."""
 
   cores: str = _field(
@@ -149,7 +200,17 @@ class DeployConfig:
       'cortex_m55 (MVE kernels), host (portable kernels). The network has to '
       'fit all of them.',
   )
-  num_deploy_images: int = _field(20, 'Test images that each core runs.')
+  num_deploy_images: int = _field(
+      20, 'Test images that each core runs.', minimum=1
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    if not self.core_names():
+      raise ValueError(
+          'cores: expected at least one, because the budget is that of the '
+          f'cores, received {self.cores!r}; --until=export runs none'
+      )
 
   def core_names(self) -> tuple[str, ...]:
     return tuple(c.strip() for c in self.cores.split(',') if c.strip())

@@ -22,7 +22,7 @@ class Target(str, enum.Enum):
   """Instruction set for which a model is exported.
 
   PORTABLE: C99 for any machine.
-  DSP: Armv7E-M and Armv8-M with the DSP extension.
+  DSP: Armv7E-M, and Armv8-M with the DSP extension.
   MVE: Armv8.1-M with the M-profile vector extension.
   """
 

@@ -210,16 +210,44 @@ def add_rescale(
   in 1..24 with which no sum can leave the int32 range.
   """
   ratios = (first.scale / output.scale, second.scale / output.scale)
-  spans = (_span(first), _span(second))
   for shift in range(24, 0, -1):
     multipliers = tuple(math.floor(r * 2.0**shift + 0.5) for r in ratios)
-    bound = sum(m * span for m, span in zip(multipliers, spans, strict=True))
-    if bound + (1 << (shift - 1)) < 1 << 31:
-      return AddRescale((multipliers[0], multipliers[1]), shift)
+    rescale = AddRescale((multipliers[0], multipliers[1]), shift)
+    if _largest_sum(first, second, rescale) < 1 << 31:
+      return rescale
   raise ValueError(
       f'scales {first.scale} and {second.scale} are too large for an output '
       f'scale of {output.scale}: their sum overflows int32'
   )
+
+
+def check_add_rescale(
+    first: QuantParams, second: QuantParams, rescale: AddRescale
+) -> None:
+  """Raises ValueError unless every sum of an add stays inside int32."""
+  if not 1 <= rescale.shift <= 31 or min(rescale.multipliers) < 0:
+    raise ValueError(
+        'an add needs a shift in 1..31 and multipliers that are not negative, '
+        f'received {rescale}'
+    )
+  largest = _largest_sum(first, second, rescale)
+  if largest >= 1 << 31:
+    raise ValueError(
+        f'a sum can reach {largest}, which overflows int32; use a smaller shift'
+    )
+
+
+def _largest_sum(
+    first: QuantParams, second: QuantParams, rescale: AddRescale
+) -> int:
+  """Returns the largest magnitude in an add, its rounding constant included."""
+  reach = (
+      multiplier * _span(params)
+      for multiplier, params in zip(
+          rescale.multipliers, (first, second), strict=True
+      )
+  )
+  return sum(reach) + (1 << (rescale.shift - 1))
 
 
 def _span(params: QuantParams) -> int:

@@ -164,8 +164,17 @@ def _check_layer(network: QuantizedNetwork, layer: specs.LayerSpec) -> None:
       k_h, k_w = layer.kernel_size
       windows = k_h * k_w if any(layer.padding) else 1
       _check_array('multipliers', constants.multipliers, np.int32, (windows,))
+      _check_not_negative(constants.multipliers)
       bound = k_h * k_w * 255
       quantization.check_rescale(bound, output, constants.rescale)
+    elif isinstance(constants, quantization.AddRescale):
+      first, second = (network.params[name] for name in layer.inputs)
+      quantization.check_add_rescale(first, second, constants)
+    elif output != network.params[layer.inputs[0]]:
+      raise ValueError(
+          f"'{layer.output}' must have the parameters of '{layer.inputs[0]}': "
+          'a maximum is one of the codes of its input'
+      )
   except ValueError as e:
     raise ValueError(f"layer '{layer.name}': {e}") from e
 
@@ -193,13 +202,17 @@ def _check_weighted(network, layer, constants: WeightedLayer) -> None:
       )
   _check_array('bias', constants.bias, np.int32, (channels,))
   _check_array('multipliers', constants.multipliers, np.int32, (channels,))
-  if constants.multipliers.min() < 0:
-    raise ValueError('multipliers must not be negative')
+  _check_not_negative(constants.multipliers)
   input_bits = network.params[layer.inputs[0]].bits
   bound = accumulator_bound(constants, channels, input_bits)
   quantization.check_rescale(
       bound, network.params[layer.output], constants.rescale
   )
+
+
+def _check_not_negative(multipliers: np.ndarray) -> None:
+  if multipliers.min() < 0:
+    raise ValueError('multipliers must not be negative')
 
 
 def _check_array(what: str, array: np.ndarray, dtype, shape) -> None:

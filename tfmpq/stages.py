@@ -9,6 +9,7 @@ import dataclasses
 
 from absl import logging
 import numpy as np
+import tqdm
 
 from tfmpq import datasets
 from tfmpq import deployment
@@ -38,6 +39,7 @@ Experiment = experiment_lib.Experiment
 
 # Images on which an exported .tflite is read back and compared.
 _NUM_CHECKED_IMAGES = 20
+_EVALUATION_BATCH_SIZE = 250
 
 
 def require_feasible(experiment: Experiment) -> None:
@@ -191,7 +193,16 @@ def evaluate_integer(
     network: quantized_network.QuantizedNetwork, examples: datasets.Examples
 ) -> evaluation.Evaluation:
   """Returns the figures of an integer network; logits in real units."""
-  codes = reference_ops.run(network, datasets.to_codes(examples.images))
+  images = datasets.to_codes(examples.images)
+  starts = range(0, len(images), _EVALUATION_BATCH_SIZE)
+  codes = np.concatenate(
+      [
+          reference_ops.run(
+              network, images[start : start + _EVALUATION_BATCH_SIZE]
+          )
+          for start in tqdm.tqdm(starts, 'evaluate', unit='batch')
+      ]
+  )
   params = network.params[network.spec.output]
   logits = params.scale * codes.reshape(len(examples), -1).astype(np.float64)
   return evaluation.from_logits(logits, examples.labels)

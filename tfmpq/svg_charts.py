@@ -7,6 +7,7 @@ import html
 _WIDTH, _HEIGHT = 720, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 40
 _INK, _GRID, _LIMIT = '#444', '#ddd', '#c0392b'
+_LEGEND_NAMES = 6  # more would not be read
 PALETTE = (
     '#2a6f97',
     '#e09f3e',
@@ -102,6 +103,11 @@ def stacked_bars(
           f'fill="{color}"><title>{tip}</title></rect>'
       )
       level += size
+  if len(colors) <= _LEGEND_NAMES:
+    body += [
+        _text(_LEFT + 10, _TOP + 12 + 15 * i, name, color=color)
+        for i, (name, color) in enumerate(colors.items())
+    ]
   if limit:
     y = to_y(limit)
     body.append(
@@ -130,8 +136,7 @@ def _axes(x_title, y_title, x_range, y_range) -> list[str]:
   if x_range is not None:
     x_low, x_high = x_range
     to_x = _scale(x_low, x_high, _LEFT, _WIDTH - _RIGHT)
-    for i in range(5):
-      value = x_low + (x_high - x_low) * i / 4
+    for value in _x_ticks(x_low, x_high):
       label = _number(value, x_high - x_low)
       body.append(_text(to_x(value), _HEIGHT - _BOTTOM + 16, label, 'middle'))
   middle = (_LEFT + _WIDTH - _RIGHT) / 2
@@ -141,6 +146,14 @@ def _axes(x_title, y_title, x_range, y_range) -> list[str]:
       f'text-anchor="middle" fill="{_INK}">{html.escape(y_title)}</text>'
   )
   return body
+
+
+def _x_ticks(low: float, high: float) -> list[float]:
+  """Returns about five places; whole numbers where the range holds enough."""
+  places = [low + (high - low) * i / 4 for i in range(5)]
+  if high - low < 4:
+    return places
+  return sorted({float(round(place)) for place in places})
 
 
 def _scale(low, high, start, end):
@@ -155,7 +168,7 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
 
 def _number(value: float, span: float) -> str:
   """Returns a tick label with as many digits as the range needs."""
-  if span >= 10:
+  if span >= 10 or (span >= 4 and value == int(value)):
     return f'{value:,.0f}'
   return f'{value:.1f}' if span >= 1 else f'{value:.3f}'
 

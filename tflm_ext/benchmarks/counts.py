@@ -40,8 +40,8 @@ class Row:
     macs: multiply-accumulates, padding taps counted.
     instructions: executed by the call. Not cycles.
     instructions_weighted: the same with one more per register that an LDM or
-      LDRD loads (Cortex-M4, M7, M33), or per further element of a gather or
-      scatter (M55); None where the emulator could not count them.
+      LDRD loads, and per further element of a gather or scatter; None where
+      the emulator could not count them.
     equal: whether the output is that of the reference, to the bit.
     code_bytes: of a network, the code of its kernels and calls; of a layer, of
       the kernel's own function, without what kernels share.
@@ -235,7 +235,6 @@ def _additional_weights(
   # The first span is an empty function: what surrounds every call. Its own
   # return counts as the function's.
   overhead, *cases = spans
-  uses_gathers = kernel_targets.of_core(core) is kernel_targets.Target.MVE
   weights = {}
   for i, span in enumerate(cases):
     instructions, doublewords, lanes = (
@@ -247,7 +246,7 @@ def _additional_weights(
           f'{core}, case {i}: the board counted {counted} instructions, the '
           f'emulator {instructions + 1}'
       )
-    weights[i] = lanes if uses_gathers else doublewords
+    weights[i] = doublewords + lanes
   return weights
 
 

@@ -13,7 +13,6 @@ import itertools
 from tflm_ext.benchmarks import counts
 from tflm_ext.benchmarks import layers
 from tflm_ext.benchmarks import targets
-from tfmpq import kernel_targets
 from tfmpq import specs
 
 # Widths of input and weight; a cell is the worst over all widths of the output.
@@ -62,8 +61,7 @@ def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
 def _cell(rows: Sequence[counts.Row], a: int, w: int) -> str:
   members = [row for row in rows if (row.a, row.w) == (a, w)]
   worst = max(row.instructions_per_mac for row in members)
-  target = kernel_targets.of_core(members[0].core)
-  limit = targets.LIMITS[target][members[0].layer].of(a, w)
+  limit = targets.limits(members[0].core)[members[0].layer].of(a, w)
   shown = f'{worst:.3f}' + ('*' if worst > limit else '')
   weighted = [row.instructions_weighted for row in members]
   if None not in weighted:

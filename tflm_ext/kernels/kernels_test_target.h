@@ -1,5 +1,5 @@
 /* The kernels that kernels_test.c runs: portable ones, or those for the
- * instruction set that TFMPQ_TEST_DSP or TFMPQ_TEST_MVE names. Ops for which
+ * instruction set that TFMPQ_TEST_DSP names. Ops for which
  * there are no such kernels are tested with the portable ones. */
 #ifndef TFLM_EXT_KERNELS_KERNELS_TEST_TARGET_H_
 #define TFLM_EXT_KERNELS_KERNELS_TEST_TARGET_H_
