@@ -63,6 +63,45 @@ def test_a_run_that_has_begun_cannot_change(parse, tmp_path):
     parse('--run_dir=run', '--ram=12kB')
 
 
+@pytest.mark.parametrize(
+    'argument, nearest',
+    [('--searcher=gredy', 'greedy'), ('--memory_model=arean', 'arena')],
+)
+def test_a_wrong_choice_is_answered_with_the_nearest(parse, argument, nearest):
+  with pytest.raises(flags.IllegalFlagValueError) as error:
+    parse(argument)
+  assert f"did you mean '{nearest}'?" in str(error.value)
+
+
+def test_a_choice_that_is_like_none_is_answered_with_all(parse):
+  with pytest.raises(flags.IllegalFlagValueError) as error:
+    parse('--backend=xyzzy')
+  assert "there are ['c', 'tflm']" in str(error.value)
+
+
+def test_fields_that_say_where_things_lie_can_change(parse, tmp_path):
+  _begin_run(tmp_path, data_dir='/there', cores='cortex_m4')
+  experiment, _ = parse('--run_dir=run', '--data_dir=/here', '--cores=host')
+  assert experiment.data.data_dir == '/here'
+  assert experiment.deploy.cores == 'host'
+
+
+def test_arguments_make_the_same_experiment_anew(parse, tmp_path):
+  _begin_run(
+      tmp_path, ram='11 kB', pretrain=True, distillation=0.25, searcher='greedy'
+  )
+  begun, _ = parse('--run_dir=run')
+  arguments = experiment_flags.arguments(begun)
+  assert arguments[0] == '--run_dir=run'
+  assert '--pretrain' in arguments
+  (tmp_path / 'run' / run_dir.CONFIG).unlink()
+  assert parse(*arguments)[0] == begun
+
+
+def test_no_arguments_make_the_default_experiment(parse):
+  assert experiment_flags.arguments(parse()[0]) == []
+
+
 def test_unknown_names_are_answered_with_the_nearest(parse):
   with pytest.raises(ValueError, match="did you mean 'fashion_mnist'"):
     experiment_flags.load_config('fashion_mist')

@@ -40,9 +40,9 @@ _LAYERS = (
     report report_page svg_charts tflite_file tflite_layout tflite_options
     tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
-    """command_line deploy deployment evaluate experiment experiment_flags
-    export exporting finetune pretrain pretraining progress reporting
-    search stages training_phases""",
+    """choice_flags command_line deploy deployment evaluate experiment
+    experiment_flags export exporting finetune pretrain pretraining
+    program_errors progress reporting search stages training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4

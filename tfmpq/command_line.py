@@ -1,25 +1,13 @@
-"""How the programs over a run directory start, and how they end on errors."""
+"""How the programs over a run directory start."""
 
 from collections.abc import Callable
-import sys
 
 from absl import app
 
-from tfmpq import bazel_build
-from tfmpq import config as config_lib
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
-from tfmpq import firmware
+from tfmpq import program_errors
 from tfmpq import reproducibility
-from tfmpq import run_dir
-
-# What a user can mend; anything else is a mistake of ours and shows its trace.
-_EXPECTED_ERRORS = (
-    ValueError,
-    FileNotFoundError,
-    bazel_build.BuildError,
-    firmware.FirmwareError,
-)
 
 
 def run(
@@ -29,6 +17,9 @@ def run(
 ) -> None:
   """Runs a program on the experiment that the flags describe.
 
+  Nothing is written yet: a mistake leaves no run directory that would stand in
+  the way of the next command.
+
   Args:
     argv: as absl passes it.
     program: its name, for messages.
@@ -36,14 +27,8 @@ def run(
   """
   if len(argv) > 1:
     raise app.UsageError(f'expected flags only, received {argv[1:]}')
-  try:
+  with program_errors.in_one_line(program):
     config, folder = experiment_flags.experiment()
     search = config.search
     reproducibility.make_reproducible(search.seed, search.threads)
-    if not (folder / run_dir.CONFIG).exists():
-      run_dir.atomic_write(folder / run_dir.CONFIG, config_lib.to_json(config))
     body(experiment_lib.Experiment(config, folder))
-  except _EXPECTED_ERRORS as error:
-    sys.exit(f'{program}: {error}')
-  except KeyboardInterrupt:
-    sys.exit(f'\n{program}: stopped; the same command goes on from here')

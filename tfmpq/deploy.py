@@ -20,31 +20,28 @@ import json
 import sys
 
 from absl import app
+from absl import flags
 
-from tfmpq import bazel_build
 from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import deployment
 from tfmpq import experiment_flags
 from tfmpq import exporting
-from tfmpq import firmware
+from tfmpq import program_errors
 from tfmpq import run_dir
+from tfmpq import user_paths
 
 experiment_flags.define()
-
-_EXPECTED_ERRORS = (
-    ValueError,
-    FileNotFoundError,
-    bazel_build.BuildError,
-    firmware.FirmwareError,
-)
+flags.declare_key_flag('run_dir')
+flags.declare_key_flag('cores')
+flags.declare_key_flag('num_deploy_images')
 
 
 def main(argv: list[str]) -> None:
   """Deploys as the flags say; ends with status 1 if anything differs."""
   if len(argv) > 1:
     raise app.UsageError(f'expected flags only, got {argv[1:]}')
-  try:
+  with program_errors.in_one_line('deploy'):
     config, folder = experiment_flags.experiment()
     network = exporting.load_network(folder)
     if config.budget.backend != 'c':
@@ -58,8 +55,6 @@ def main(argv: list[str]) -> None:
         config.deploy.core_names(),
         folder,
     )
-  except _EXPECTED_ERRORS as error:
-    sys.exit(f'deploy: {error}')
   rows = [dataclasses.asdict(result) for result in results]
   run_dir.atomic_write(
       folder / run_dir.DEPLOY, json.dumps({'runs': rows}, indent=2) + '\n'
@@ -73,9 +68,10 @@ def main(argv: list[str]) -> None:
 
 def _codes(config: config_lib.ExperimentConfig):
   """Returns the network inputs of the first test images."""
+  data_dir = config.data.data_dir
   data = datasets.load_dataset(
-      config.data.dataset,
-      data_dir=config.data.data_dir or None,
+      user_paths.resolve_dataset(config.data.dataset),
+      data_dir=user_paths.resolve(data_dir) if data_dir else None,
       download=config.data.download,
   )
   examples = data.test.take(config.deploy.num_deploy_images)

@@ -12,6 +12,7 @@ import sys
 from absl import app
 from absl import flags
 
+from tfmpq import choice_flags
 from tfmpq import command_line
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
@@ -21,13 +22,14 @@ from tfmpq import run_dir
 from tfmpq import stages
 from tfmpq import tflite_reader
 
-_SPLIT = flags.DEFINE_enum(
+_SPLIT = choice_flags.define(
     'split', 'test', ['train', 'reward', 'test'], 'Images to evaluate.'
 )
 _TFLITE = flags.DEFINE_bool(
     'tflite', False, 'Read the network from model.tflite.'
 )
 experiment_flags.define()
+flags.declare_key_flag('run_dir')
 
 
 def main(argv: list[str]) -> None:

@@ -36,13 +36,23 @@ class Experiment:
     self.config = config
     self.folder = folder
 
+  def begin(self) -> None:
+    """Writes the configuration, which later commands on the folder must keep.
+
+    Call it once nothing is left that can be found wrong before the first stage.
+    """
+    if not self.has(run_dir.CONFIG):
+      run_dir.atomic_write(
+          self.folder / run_dir.CONFIG, config_lib.to_json(self.config)
+      )
+
   @functools.cached_property
   def data(self) -> datasets.Dataset:
     """The data set; FileNotFoundError says how to get it."""
     logging.info('reading %s', self.config.data.dataset)
     data_dir = self.config.data.data_dir
     return datasets.load_dataset(
-        resolved_dataset(self.config.data.dataset),
+        user_paths.resolve_dataset(self.config.data.dataset),
         data_dir=user_paths.resolve(data_dir) if data_dir else None,
         download=self.config.data.download,
     )
@@ -153,11 +163,3 @@ class Experiment:
   def read_json(self, name: str, stage: str) -> Any:
     """Returns the content of a file that a stage has written."""
     return json.loads(self.require(name, stage).read_text())
-
-
-def resolved_dataset(name: str) -> str:
-  """Returns a data set's name with the user's relative path made absolute."""
-  kind, _, path = name.partition(':')
-  if kind in ('folder', 'npz') and path:
-    return f'{kind}:{user_paths.resolve(path)}'
-  return name

@@ -12,6 +12,7 @@ import pkgutil
 
 from absl import flags
 
+from tfmpq import choice_flags
 from tfmpq import config as config_lib
 from tfmpq import run_dir as run_dir_lib
 from tfmpq import specs
@@ -39,7 +40,7 @@ def define() -> None:
     help_text = f'[{part}] {field.metadata["help"]} Default: {field.default!r}.'
     choices = field.metadata['choices']
     if choices:
-      flags.DEFINE_enum(field.name, None, list(choices), help_text)
+      choice_flags.define(field.name, None, choices, help_text)
     elif isinstance(field.default, bool):
       flags.DEFINE_bool(field.name, None, help_text)
     elif isinstance(field.default, int):
@@ -84,6 +85,26 @@ def load_config(name: str) -> config_lib.ExperimentConfig:
         + specs.did_you_mean(name, known)
     )
   return importlib.import_module(f'configs.{name}').get_config()
+
+
+def arguments(config: config_lib.ExperimentConfig) -> list[str]:
+  """Returns the flags that make this experiment anew.
+
+  A command that goes on with a run need not name its fields; a report does.
+  """
+  named = [f'--config={_CONFIG.value}'] if _CONFIG.present else []
+  if _RUN_DIR.value is not None:
+    named.append(f'--run_dir={_RUN_DIR.value}')
+  base = load_config(_CONFIG.value)
+  for name, (part, _) in config_lib.all_fields().items():
+    value = getattr(getattr(config, part), name)
+    if value == getattr(getattr(base, part), name):
+      continue
+    if isinstance(value, bool):
+      named.append(f'--{"" if value else "no"}{name}')
+    else:
+      named.append(f'--{name}={value}')
+  return named
 
 
 def _require_same(saved, config, folder: pathlib.Path) -> None:

@@ -24,14 +24,13 @@ Writing only one of the two:
   ./bazelw run //tfmpq:export -- --run_dir=/tmp/my_run --notflite
 """
 
-import sys
-
 from absl import app
 from absl import flags
 
 from tfmpq import config
 from tfmpq import exporting
 from tfmpq import kernel_targets
+from tfmpq import program_errors
 from tfmpq import user_paths
 
 _DEFAULT_RUN_DIR = f'runs/{config.ExperimentConfig().name}'
@@ -57,10 +56,8 @@ def main(argv: list[str]) -> None:
   """Runs the program; a mistake of the caller ends it with one line."""
   if len(argv) > 1:
     raise app.UsageError(f'expected flags only, got {argv[1:]}')
-  try:
+  with program_errors.in_one_line('export'):
     export()
-  except (ValueError, FileNotFoundError) as error:
-    sys.exit(f'export: {error}')
 
 
 def export() -> None:

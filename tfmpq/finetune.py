@@ -15,17 +15,40 @@ directory in which //tfmpq:search -- --until=float has been run.
 """
 
 from absl import app
+from absl import flags
 
 from tfmpq import command_line
+from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
+from tfmpq import run_dir
 from tfmpq import stages
 
 experiment_flags.define()
+flags.declare_key_flag('run_dir')
 
 
 def main(argv: list[str]) -> None:
   """Runs the stage 'finetune'."""
-  command_line.run(argv, 'finetune', stages.finetune)
+  command_line.run(argv, 'finetune', finetune)
+
+
+def finetune(experiment: experiment_lib.Experiment) -> None:
+  """Fine-tunes and prints what has come out, and whether it fits."""
+  stages.finetune(experiment)
+  best = min(
+      experiment.read_json(run_dir.FINETUNE, 'finetune'),
+      key=lambda record: (record['phase'] != 'policy', record['cross_entropy']),
+  )
+  needed = experiment.memory_model.footprint(experiment.policy)
+  budget = experiment.config.budget.budget()
+  print(
+      f'{experiment.folder / run_dir.QUANTIZED_NETWORK}: '
+      f'{best["accuracy"]:.2%} on the reward split (fake-quantized); RAM '
+      f'{needed.ram_bytes:,} '
+      f'of {budget.ram_bytes:,} bytes, FLASH {needed.flash_bytes:,} of '
+      f'{budget.flash_bytes:,} bytes: '
+      + ('fits' if needed.fits(budget) else 'DOES NOT FIT')
+  )
 
 
 if __name__ == '__main__':

@@ -20,10 +20,12 @@ from absl import app
 from absl import flags
 from absl import logging
 
+from tfmpq import choice_flags
 from tfmpq import datasets
 from tfmpq import float_training
 from tfmpq import models
 from tfmpq import pretraining
+from tfmpq import program_errors
 from tfmpq import reproducibility
 from tfmpq import user_paths
 
@@ -52,7 +54,7 @@ _IMAGE_SIZE = flags.DEFINE_list(
     'HEIGHT,WIDTH to which images of tfds:<name> and folder:<path> are resized;'
     ' needed where they differ in size.',
 )
-_MODEL = flags.DEFINE_enum(
+_MODEL = choice_flags.define(
     'model', models.DEFAULT_MODEL, models.model_names(), 'The network.'
 )
 _WIDTH = flags.DEFINE_float('width', 1.0, 'Channel multiplier of the network.')
@@ -83,10 +85,8 @@ def main(argv: list[str]) -> None:
   logging.set_verbosity(logging.WARNING)
   if len(argv) > 1:
     raise app.UsageError(f'expected flags only, got {argv[1:]}')
-  try:
+  with program_errors.in_one_line('pretrain'):
     pretrain()
-  except (ValueError, FileNotFoundError) as error:
-    sys.exit(f'pretrain: {error}')
 
 
 def pretrain() -> None:
@@ -125,12 +125,8 @@ def _load_dataset() -> datasets.Dataset:
       )
     image_size = tuple(int(n) for n in image_size)
   data_dir = _DATA_DIR.value and user_paths.resolve(_DATA_DIR.value)
-  name = _DATASET.value
-  kind, _, path = name.partition(':')
-  if kind in ('folder', 'npz') and path:
-    name = f'{kind}:{user_paths.resolve(path)}'
   return datasets.load_dataset(
-      name,
+      user_paths.resolve_dataset(_DATASET.value),
       data_dir=data_dir,
       download=_DOWNLOAD.value,
       image_size=image_size,

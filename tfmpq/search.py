@@ -18,15 +18,19 @@ and leaves everything in --run_dir. A stage that is finished is not repeated:
 stop it at any point (Ctrl-C, or worse) and give the same command again, and it
 goes on to the same result, bit for bit, for a given --seed on the same type of
 machine. Sizes take units: kB = 1000 bytes, KiB = 1024 bytes. Every field of the
-experiment is a flag; --config names a file in configs/.
+experiment is a flag (--helpfull lists them); --config names a file in configs/;
+--flagfile=FILE reads flags from a file, one per line.
 """
 
+import shlex
 import sys
 
 from absl import app
 from absl import flags
 
+from tfmpq import choice_flags
 from tfmpq import command_line
+from tfmpq import config as config_lib
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import reporting
@@ -41,14 +45,18 @@ _STAGES = {
     'evaluate': stages.evaluate,
 }
 _LAST_STAGE = 'report'
+_PROGRAM = ('./bazelw', 'run', '//tfmpq:search')
 
-_UNTIL = flags.DEFINE_enum(
+_UNTIL = choice_flags.define(
     'until',
     _LAST_STAGE,
     [*_STAGES, _LAST_STAGE],
     'Stop after this stage; a later command goes on.',
 )
 experiment_flags.define()
+# The others are in --helpfull.
+for _name in ('config', 'run_dir', 'ram', 'flash', 'searcher', 'episodes'):
+  flags.declare_key_flag(_name)
 
 
 def main(argv: list[str]) -> None:
@@ -58,20 +66,26 @@ def main(argv: list[str]) -> None:
 
 def search(experiment: experiment_lib.Experiment) -> None:
   """Runs the stages of an experiment that are not finished yet."""
-  stages.require_feasible(experiment)
+  stages.require_startable(experiment)
+  experiment.begin()
   for name, stage in _STAGES.items():
     print(f'[{name}] {experiment.folder}', file=sys.stderr, flush=True)
     stage(experiment)
     if name == _UNTIL.value:
+      print(
+          f"search: stopped after '{name}'; the same command without --until "
+          'goes on from here',
+          file=sys.stderr,
+      )
       return
-  print(reporting.write(experiment, command()))
+  print(reporting.write(experiment, command(experiment.config)))
 
 
-def command() -> str:
-  """Returns the command line that makes this run."""
-  return ' '.join(['./bazelw run //tfmpq:search --', *sys.argv[1:]]).rstrip(
-      ' -'
-  )
+def command(config: config_lib.ExperimentConfig) -> str:
+  """Returns the command line that makes this run in an empty folder."""
+  arguments = experiment_flags.arguments(config)
+  separator = ['--'] if arguments else []
+  return shlex.join([*_PROGRAM, *separator, *arguments])
 
 
 if __name__ == '__main__':

@@ -5,7 +5,9 @@ killed goes on from its own state. `run` is what //tfmpq:search does; the other
 programs run one stage.
 """
 
+from collections.abc import Callable
 import dataclasses
+import pathlib
 
 from absl import logging
 import numpy as np
@@ -42,9 +44,23 @@ _NUM_CHECKED_IMAGES = 20
 _EVALUATION_BATCH_SIZE = 250
 
 
-def require_feasible(experiment: Experiment) -> None:
-  """Raises BudgetError, before any training, if no policy can fit."""
+def require_startable(experiment: Experiment) -> None:
+  """Raises, before anything is written or trained, if the run cannot end well.
+
+  Raises:
+    BudgetError: no policy can fit.
+    ValueError, FileNotFoundError: no data set, too few images in it, no float
+      weights, wrong names.
+  """
+  _require_images(experiment)
   _search_problem(experiment, evaluate=None).require_feasible()
+  needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
+  if needs_weights and not experiment.config.model.pretrain:
+    path = _weights_path(experiment)
+    if not path.exists():
+      raise FileNotFoundError(
+          f'--weights: {path} does not exist; //tfmpq:pretrain writes one'
+      )
 
 
 def make_float_network(experiment: Experiment) -> None:
@@ -69,7 +85,10 @@ def make_float_network(experiment: Experiment) -> None:
   run_dir.atomic_write(
       experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
   )
-  float_network.save(network, experiment.folder / run_dir.FLOAT_NETWORK)
+  _save_whole(
+      experiment.folder / run_dir.FLOAT_NETWORK,
+      lambda path: float_network.save(network, path),
+  )
 
 
 def search(experiment: Experiment) -> None:
@@ -98,10 +117,20 @@ def search(experiment: Experiment) -> None:
 
 
 def finetune(experiment: Experiment) -> None:
-  """Stage 'finetune': the integer networks before and after training."""
+  """Stage 'finetune': the integer networks before and after training.
+
+  Raises:
+    ValueError: the training that is there is one under another policy.
+  """
+  _require_same_policy(experiment)
   if experiment.has(run_dir.QUANTIZED_NETWORK):
     return
   start = experiment.evaluator.calibrated(experiment.policy)
+  # Only now is it known that the policy is one for this network.
+  run_dir.atomic_write(
+      experiment.folder / run_dir.FINETUNE_STATE / run_dir.POLICY,
+      experiment.policy.to_json(),
+  )
   _save_integer(experiment, start, run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE)
   eight_bits = specs.QuantizationPolicy.uniform(experiment.spec, 8, 8)
   _save_integer(
@@ -222,7 +251,52 @@ def _search_problem(
   )
 
 
-def _weights_path(experiment: Experiment):
+def _require_images(experiment: Experiment) -> None:
+  """Raises ValueError if a split holds fewer images than a field asks for."""
+  config, data = experiment.config, experiment.data
+  for name, asked, split, examples in (
+      (
+          'num_reward_images',
+          config.data.num_reward_images,
+          'reward',
+          data.reward,
+      ),
+      (
+          'num_calibration_images',
+          config.data.num_calibration_images,
+          'train',
+          data.train,
+      ),
+      ('num_deploy_images', config.deploy.num_deploy_images, 'test', data.test),
+  ):
+    if asked > len(examples):
+      raise ValueError(
+          f"data set '{data.name}' has {len(examples)} images in its {split} "
+          f'split, --{name}={asked} asks for more'
+      )
+
+
+def _require_same_policy(experiment: Experiment) -> None:
+  """Refuses to take what one policy has trained for the result of another."""
+  path = experiment.folder / run_dir.FINETUNE_STATE / run_dir.POLICY
+  if not path.exists():
+    return
+  before = specs.QuantizationPolicy.from_json(path.read_text()).as_dict()
+  now = experiment.policy.as_dict()
+  differences = [
+      f"'{name}': {before.get(name)} bits there, {now.get(name)} here"
+      for name in sorted({*before, *now})
+      if before.get(name) != now.get(name)
+  ]
+  if differences:
+    raise ValueError(
+        f'{path.parent} was trained under another policy than '
+        f'{experiment.folder / run_dir.POLICY} ({"; ".join(differences)}). Put '
+        'your policy into a new --run_dir'
+    )
+
+
+def _weights_path(experiment: Experiment) -> pathlib.Path:
   """Returns the float weights to read; ValueError if there are none."""
   config = experiment.config
   if config.model.weights:
@@ -243,8 +317,21 @@ def _weights_path(experiment: Experiment):
 
 
 def _save_integer(experiment: Experiment, calibrated, name: str) -> None:
-  """Lowers a network and writes it, whole or not at all."""
-  path = experiment.folder / name
-  temporary = path.with_name(f'{name}.tmp')
-  quantized_network.save(lowering.lower(calibrated), temporary)
+  """Lowers a network and writes it."""
+  network = lowering.lower(calibrated)
+  _save_whole(
+      experiment.folder / name,
+      lambda path: quantized_network.save(network, path),
+  )
+
+
+def _save_whole(
+    path: pathlib.Path, save: Callable[[pathlib.Path], None]
+) -> None:
+  """Lets `save` write a file that is there whole or not at all.
+
+  That a file is there is what says that a stage is finished.
+  """
+  temporary = path.with_name(f'{path.name}.tmp')
+  save(temporary)
   temporary.replace(path)

@@ -15,3 +15,14 @@ def resolve(path) -> pathlib.Path:
   """
   start = os.environ.get('BUILD_WORKING_DIRECTORY', os.getcwd())
   return pathlib.Path(start) / pathlib.Path(path).expanduser()
+
+
+def resolve_dataset(name: str) -> str:
+  """Returns a data set's name with the path in it, if any, made absolute.
+
+  'npz:digits.npz' becomes 'npz:/where/the/user/is/digits.npz'.
+  """
+  kind, _, path = name.partition(':')
+  if kind in ('folder', 'npz') and path:
+    return f'{kind}:{resolve(path)}'
+  return name

@@ -1,4 +1,4 @@
-"""House macros for C: C99, optimised, every warning an error."""
+"""House macros for C and C++: optimised, every warning an error."""
 
 C_COPTS = [
     "-std=c99",
@@ -9,6 +9,20 @@ C_COPTS = [
     "-Wshadow",
     "-Wstrict-prototypes",
     "-Wmissing-prototypes",
+    "-Werror",
+]
+
+# C++ is for TFLM only: what TFLM itself does without, this code does, too.
+CXX_COPTS = [
+    "-std=c++17",
+    "-O3",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wshadow",
     "-Werror",
 ]
 
@@ -24,6 +38,16 @@ def c_library(name, copts = [], **kwargs):
       **kwargs: passed to cc_library.
     """
     native.cc_library(name = name, copts = C_COPTS + copts, **kwargs)
+
+def cxx_library(name, copts = [], **kwargs):
+    """cc_library of C++ sources with the house flags.
+
+    Args:
+      name: of the target.
+      copts: further flags.
+      **kwargs: passed to cc_library.
+    """
+    native.cc_library(name = name, copts = CXX_COPTS + copts, **kwargs)
 
 def c_binary(name, copts = [], **kwargs):
     """cc_binary with the house flags.

@@ -1,4 +1,4 @@
-"""Macro: one C test program, run on the host, sanitized, and on every core.
+"""Macros: one test program, run on the host, sanitized, and on every core.
 
 Example (tflm_ext/kernels/BUILD):
 
@@ -29,7 +29,7 @@ The example gives these tests, all of them in `bazel test //...`:
     :conv2d_test_mcu                    the suite of these four
 """
 
-load("//tools:cc.bzl", "C_COPTS", "c_firmware")
+load("//tools:cc.bzl", "CXX_COPTS", "C_COPTS", "DEVICE_ONLY")
 load("//tools/arm:mcu.bzl", "CORES", "mcu_tests")
 
 _SANITIZER_FLAGS = [
@@ -83,39 +83,72 @@ _sanitized_test = rule(
     test = True,
 )
 
-def kernel_test(
+def kernel_test(name, copts = [], **kwargs):
+    """Tests of one C program on the host, sanitized, and on every core.
+
+    Args:
+      name: of the host test and prefix of the others.
+      copts: besides the house flags.
+      **kwargs: as those of program_tests.
+    """
+    program_tests(name, C_COPTS + copts, **kwargs)
+
+def tflm_test(name, copts = [], deps = [], tags = [], **kwargs):
+    """Tests of one C++ program under TensorFlow Lite Micro, like kernel_test.
+
+    They are skipped where no TFLM is at hand (tools/tflm/tflm_sdk.bzl). The
+    program prints, allocates and ends as on the other firmware; what TFLM
+    logs goes to standard output.
+
+    Args:
+      name: of the host test and prefix of the others.
+      copts: besides the house flags.
+      deps: besides TFLM itself, which is added.
+      tags: of each test; "tflm" is added.
+      **kwargs: as those of program_tests.
+    """
+    program_tests(
         name,
+        CXX_COPTS + copts,
+        deps = deps + ["//tflm_ext/runners:tflm_platform"],
+        tags = tags + ["tflm"],
+        **kwargs
+    )
+
+def program_tests(
+        name,
+        copts,
         srcs,
         deps = [],
         data = [],
         args = [],
         size = "small",
         cores = CORES,
-        copts = [],
         tags = [],
         on_host = True):
-    """Tests of one C program on the host, sanitized, and on every core.
+    """Tests of one program on the host, sanitized, and on every core.
 
     Args:
       name: of the host test and prefix of the others.
-      srcs: C99 sources with main(argc, argv).
+      copts: all flags of the compiler.
+      srcs: sources with main(argc, argv).
       deps: libraries that build for the host and for the cores.
       data: files that the program opens.
       args: argv[1:]; no spaces, no commas.
       size: of each test.
       cores: on which to run it.
-      copts: besides the house flags.
       tags: of each test.
       on_host: False: on the cores only, for code that builds for nothing else.
     """
     if on_host:
         _host_tests(name, srcs, deps, data, args, size, copts, tags)
-    c_firmware(
+    native.cc_binary(
         name = name + "_firmware",
         testonly = True,
         srcs = srcs,
         copts = copts,
-        deps = deps,
+        target_compatible_with = DEVICE_ONLY,
+        deps = deps + ["//tflm_ext/runners:board"],
     )
     mcu_tests(
         name = name + "_mcu",
@@ -128,13 +161,13 @@ def kernel_test(
     )
 
 def _host_tests(name, srcs, deps, data, args, size, copts, tags):
-    """The tests of kernel_test that run on this machine; its arguments."""
+    """The tests of program_tests that run on this machine; its arguments."""
     native.cc_test(
         name = name,
         size = size,
         srcs = srcs,
         args = args,
-        copts = C_COPTS + copts,
+        copts = copts,
         data = data,
         tags = tags,
         deps = deps,
@@ -143,7 +176,7 @@ def _host_tests(name, srcs, deps, data, args, size, copts, tags):
         name = name + "_sanitized_program",
         testonly = True,
         srcs = srcs,
-        copts = C_COPTS + copts,
+        copts = copts,
         tags = ["manual"],
         deps = deps,
     )

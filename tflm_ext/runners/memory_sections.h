@@ -16,11 +16,14 @@
 #define TFMPQ_AFTER_ARENA __attribute__((section(".arena_after")))
 /* Constants of an exported model: their section's size is measured. */
 #define TFMPQ_CONST __attribute__((section(".model_constants"), aligned(4)))
+/* A model that is read from a file; lies behind the arena. */
+#define TFMPQ_MODEL_COPY __attribute__((section(".model_copy"), aligned(16)))
 #else
 #define TFMPQ_ARENA __attribute__((aligned(16)))
 #define TFMPQ_BEFORE_ARENA
 #define TFMPQ_AFTER_ARENA
 #define TFMPQ_CONST __attribute__((aligned(4)))
+#define TFMPQ_MODEL_COPY __attribute__((aligned(16)))
 #endif
 
 #endif /* TFLM_EXT_RUNNERS_MEMORY_SECTIONS_H_ */

@@ -79,6 +79,31 @@ def model_programs(name, model, **kwargs):
             **kwargs
         )
 
+def tflm_programs(name, model, **kwargs):
+    """Programs that run a .tflite under TensorFlow Lite Micro.
+
+    `<name>_host` and `<name>_<core>` are the measuring runner (tflm_runner.cc)
+    for this machine and for each core.
+
+    Args:
+      name: prefix of the targets.
+      model: a library that implements tflm_model.h.
+      **kwargs: passed to every target, for instance tags and testonly.
+    """
+    deps = [
+        "//tflm_ext/runners:tflm_runner",
+        model,
+    ]
+    native.cc_binary(name = name + "_host", deps = deps, **kwargs)
+    c_firmware(name = name + "_firmware", deps = deps, **kwargs)
+    for core in CORES:
+        mcu_binary(
+            name = "%s_%s" % (name, core),
+            binary = ":%s_firmware" % name,
+            core = core,
+            **kwargs
+        )
+
 def model_test(name, model, images, expected, **kwargs):
     """kernel_test (host, sanitized, every core) that runs a model on images.
 

@@ -1,0 +1,194 @@
+"""Stages refuse what cannot end well, and leave whole files or none."""
+
+import numpy as np
+import pytest
+
+from tests import mixed_network
+from tests import tiny_run
+from tfmpq import budgets
+from tfmpq import config
+from tfmpq import datasets
+from tfmpq import experiment as experiment_lib
+from tfmpq import float_network
+from tfmpq import float_weights
+from tfmpq import reference_ops
+from tfmpq import run_dir
+from tfmpq import specs
+from tfmpq import stages
+
+
+@pytest.fixture(name='make')
+def _make(tmp_path):
+  """Returns a function: fields -> experiment in tmp_path/run."""
+  tiny_run.write_images(tmp_path)
+
+  def make(**fields):
+    values = {
+        'dataset': f'npz:{tmp_path / "images.npz"}',
+        'model': 'ds_cnn',
+        'width': 0.25,
+        'num_reward_images': 40,
+        'num_calibration_images': 64,
+        'ram': str(tiny_run.RAM_BYTES),
+        'flash': str(tiny_run.FLASH_BYTES),
+    }
+    changed = config.override(config.ExperimentConfig(), values | fields)
+    return experiment_lib.Experiment(changed, tmp_path / 'run')
+
+  return make
+
+
+@pytest.fixture(name='with_weights')
+def _with_weights(make, tmp_path):
+  """Returns an experiment with a file of (random) float weights."""
+  path = tmp_path / 'weights.npz'
+  float_weights.save_weights(make().build_model(), path)
+  return make(weights=str(path))
+
+
+def test_an_infeasible_ram_budget_names_minimum_and_binding_layer(make):
+  experiment = make(pretrain=True, ram='100B')
+  with pytest.raises(budgets.BudgetError) as error:
+    stages.require_startable(experiment)
+  text = str(error.value)
+  smallest = specs.QuantizationPolicy.of(
+      {
+          tensor.name: tensor.fixed_bits or 2
+          for tensor in experiment.spec.policy_tensors
+      }
+  )
+  needed = experiment.memory_model.footprint(smallest).ram_bytes
+  peak = max(
+      experiment.memory_model.moments(smallest), key=lambda m: m.ram_bytes
+  )
+  assert f"layer '{peak.layer}' needs {needed} bytes of RAM" in text
+  for name, size in peak.alive:
+    assert f"'{name}' {size} bytes at" in text
+  assert 'budget is 100' in text
+  # FLASH is enough, so nothing is said of it.
+  assert 'FLASH' not in text
+  assert not experiment.folder.exists()
+
+
+def test_an_infeasible_flash_budget_names_minimum_and_largest_tensor(make):
+  with pytest.raises(
+      budgets.BudgetError,
+      match=r"bytes of FLASH \(largest: '\w+/weight' \d+ bytes at 2 bits.*500",
+  ):
+    stages.require_startable(make(pretrain=True, flash='500B'))
+
+
+def test_a_network_without_weights_is_refused_before_anything_is_written(make):
+  experiment = make()
+  with pytest.raises(ValueError, match="'ds_cnn'.*--weights.*--pretrain"):
+    stages.require_startable(experiment)
+  assert not experiment.folder.exists()
+
+
+def test_missing_weights_are_refused_before_anything_is_written(make):
+  experiment = make(weights='/absent.npz')
+  with pytest.raises(FileNotFoundError, match='/absent.npz.*//tfmpq:pretrain'):
+    stages.require_startable(experiment)
+  assert not experiment.folder.exists()
+
+
+def test_a_float_network_that_is_half_written_is_not_taken_for_whole(
+    with_weights, monkeypatch
+):
+  def killed(network, path):
+    del network
+    path.write_bytes(b'PK\x03\x04half a file')
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(float_network, 'save', killed)
+    with pytest.raises(KeyboardInterrupt):
+      stages.make_float_network(with_weights)
+  assert not with_weights.has(run_dir.FLOAT_NETWORK)
+  stages.make_float_network(with_weights)
+  assert with_weights.float_network.spec == with_weights.spec
+  left = {path.name for path in with_weights.folder.iterdir()}
+  assert left == {run_dir.FLOAT_NETWORK, run_dir.NETWORK_SPEC}
+
+
+def test_what_one_policy_has_trained_is_not_taken_for_another(with_weights):
+  stages.make_float_network(with_weights)
+  folder = with_weights.folder
+  before = specs.QuantizationPolicy.uniform(with_weights.spec, 8, 4)
+  after = before.with_bits({'conv_pw_1/weight': 2})
+  state = folder / run_dir.FINETUNE_STATE / run_dir.POLICY
+  run_dir.atomic_write(state, before.to_json())
+  run_dir.atomic_write(folder / run_dir.POLICY, after.to_json())
+  # A finished network makes no difference.
+  (folder / run_dir.QUANTIZED_NETWORK).write_bytes(b'of the other policy')
+  bits = (before.as_dict()['conv_pw_1/weight'], 2)
+  with pytest.raises(
+      ValueError,
+      match=f"'conv_pw_1/weight': {bits[0]} bits there, {bits[1]} here"
+      '.*new --run_dir',
+  ):
+    stages.finetune(with_weights)
+
+
+def test_a_policy_of_another_network_is_refused_and_can_be_mended(
+    with_weights,
+):
+  stages.make_float_network(with_weights)
+  right = specs.QuantizationPolicy.uniform(with_weights.spec, 8, 8).as_dict()
+  wrong = {name.replace('conv_pw_1', 'conv_pw_9'): 8 for name in right}
+  run_dir.atomic_write(
+      with_weights.folder / run_dir.POLICY,
+      specs.QuantizationPolicy.of(wrong).to_json(),
+  )
+  with pytest.raises(ValueError, match="missing tensors.*'conv_pw_1'"):
+    stages.finetune(with_weights)
+  assert not (with_weights.folder / run_dir.FINETUNE_STATE).exists()
+
+
+def test_a_stage_without_the_one_before_names_it(with_weights):
+  with pytest.raises(FileNotFoundError, match='--until=float'):
+    stages.search(with_weights)
+  stages.make_float_network(with_weights)
+  with pytest.raises(FileNotFoundError, match='--until=search'):
+    stages.finetune(with_weights)
+  with pytest.raises(FileNotFoundError, match='//tfmpq:finetune'):
+    stages.export(with_weights)
+  with pytest.raises(FileNotFoundError, match='--until=finetune'):
+    stages.evaluate(with_weights)
+
+
+@pytest.mark.parametrize(
+    'name, split, num_images',
+    [
+        ('num_reward_images', 'reward', 45),
+        ('num_calibration_images', 'train', 495),
+        ('num_deploy_images', 'test', 60),
+    ],
+)
+def test_more_images_than_there_are_is_refused(make, name, split, num_images):
+  stages.require_startable(make(pretrain=True, **{name: num_images}))
+  with pytest.raises(
+      ValueError, match=f'{num_images} images in its {split} split, --{name}='
+  ):
+    stages.require_startable(make(pretrain=True, **{name: num_images + 1}))
+
+
+def test_integer_evaluation_is_that_of_the_reference_whatever_the_batches(
+    monkeypatch, capsys
+):
+  network = mixed_network.mixed_network(3)
+  rng = np.random.default_rng(5)
+  images = rng.integers(0, 256, (23, *mixed_network.INPUT_SHAPE))
+  images = images.astype(np.uint8)
+  labels = rng.integers(0, 10, 23).astype(np.int32)
+  monkeypatch.setattr(stages, '_EVALUATION_BATCH_SIZE', 10)
+  found = stages.evaluate_integer(network, datasets.Examples(images, labels))
+  codes = reference_ops.run(network, datasets.to_codes(images)).reshape(23, -1)
+  assert found.num_images == 23
+  assert found.accuracy == np.mean(codes.argmax(axis=1) == labels)
+  scale = network.params[network.spec.output].scale
+  logits = scale * codes.astype(np.float64)
+  shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+  expected = -np.log(shares[np.arange(23), labels]).mean()
+  assert found.cross_entropy == pytest.approx(expected, rel=1e-9)
+  assert '3/3' in capsys.readouterr().err  # the progress bar, in batches
