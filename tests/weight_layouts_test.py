@@ -14,7 +14,9 @@ SHAPES = {
     specs.Op.CONV_2D: [(1, 1, 1, 1), (7, 3, 2, 5), (8, 1, 1, 32)],
     specs.Op.FULLY_CONNECTED: [(1, 1), (4, 16), (9, 33)],
 }
-LAYOUT_CASES = [(op, shape) for op, shapes in SHAPES.items() for shape in shapes]
+LAYOUT_CASES = [
+    (op, shape) for op, shapes in SHAPES.items() for shape in shapes
+]
 
 
 def random_codes(shape: tuple[int, ...], bits: int) -> np.ndarray:
@@ -66,7 +68,9 @@ def test_dsp_bytes_are_those_of_the_table(op, shape, input_bits, bits):
 
 def mve_bytes(matrix: np.ndarray, bits: int) -> bytes:
   """The byte table of layout 2, read byte by byte."""
-  channels, elements = (-(-n // m) * m for n, m in zip(matrix.shape, (4, 16)))
+  channels, elements = (
+      -(-n // m) * m for n, m in zip(matrix.shape, (4, 16), strict=True)
+  )
   fields = np.zeros((channels, elements), np.int64)  # What does not exist is 0.
   exists = fields[: matrix.shape[0], : matrix.shape[1]]
   exists[:] = matrix

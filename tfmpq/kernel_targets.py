@@ -231,26 +231,20 @@ def _dsp_without_weights(shape: Geometry, a: int, w: int, o: int) -> Kernel:
 
 def _mve_conv2d(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   del w
-  last_pixel = [
-      (outputs - 1) * stride
-      for outputs, stride in zip(
-          shape.output_shape[:2], shape.stride, strict=True
-      )
-  ]
   is_direct = (
       a == 8
       and shape.input_shape[2] % 16 == 0
-      and shape.kernel_size == (1, 1)
+      and shape.kernel_size == shape.stride == (1, 1)
       and shape.padding[:2] == (0, 0)
-      and last_pixel[0] < shape.input_shape[0]
-      and last_pixel[1] < shape.input_shape[1]
+      and shape.output_shape[0] <= shape.input_shape[0]
+      and shape.output_shape[1] == shape.input_shape[1]
   )
   channels = shape.output_shape[2]
-  scratch_bytes = 0
-  if not is_direct:
-    scratch_bytes += 2 * _round_up(shape.num_elements, 16) + 16
+  pixel_bytes = 0 if is_direct else shape.num_elements
   if o != 8 or channels % 4:
-    scratch_bytes += 2 * _round_up(channels, 4)
+    pixel_bytes += _round_up(channels, 4)
+  pixels = min(max(512 // max(pixel_bytes, 1) // 2 * 2, 2), 16)
+  scratch_bytes = pixels * pixel_bytes + (0 if is_direct else 16)
   return Kernel(Target.MVE, a, weight_layouts.MVE, scratch_bytes)
 
 

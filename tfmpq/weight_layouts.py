@@ -184,7 +184,9 @@ def _mve_places(shape: tuple[int, int], bits: int, input_bits: int) -> _Places:
   # Only codes that exist are flipped: what pads is 0 bytes.
   flipped = (field == per_byte - 1) & (rows < shape[0]) & (columns < shape[1])
   top_bit = 0 if bits == 8 else 1 << (bits - 1)
-  return _Places(64 * block + inside, np.where(flipped, top_bit, 0).astype(np.uint8))
+  return _Places(
+      64 * block + inside, np.where(flipped, top_bit, 0).astype(np.uint8)
+  )
 
 
 @dataclasses.dataclass(frozen=True)

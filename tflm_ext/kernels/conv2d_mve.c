@@ -33,21 +33,23 @@ typedef struct {
   int8_t zero_points[kTfmpqBlockChannels];
 } LastBlock;
 
-/* The window of the next output pixel. */
+/* A call in progress. */
 typedef struct {
-  int32_t y;
-  int32_t x;
-  uint32_t column; /* Of the output. */
-} Position;
-
-/* How pixels are taken. */
-typedef struct {
-  const tfmpq_windows* windows;
-  int is_direct; /* The input is taken where it lies. */
-  int32x4_t start_factors;
-  int8_t* columns[kTfmpqTilePixels];
-  int has_sums; /* Direct: whether sums of elements are needed. */
-} Taking;
+  const Parts* parts;
+  const Arguments* arguments;
+  tfmpq_tiles tiles;
+  LastBlock last_block;
+  const uint8_t* last_weight;
+  tfmpq_windows windows;
+  tfmpq_position position; /* Of the next output pixel. */
+  int is_pointwise;        /* Elements follow each other in the input. */
+  const uint8_t* next;     /* Of these, pixels not taken yet. */
+  uint32_t num_direct;     /* And how many may be taken where they lie. */
+  int is_unpacked;
+  int8_t* columns;
+  int8_t* codes;
+  uint32_t code_bytes; /* Of a pixel. */
+} Call;
 
 static LastBlock make_last_block(const Arguments* arguments) {
   const uint32_t num_channels = arguments->params->output_channels;
@@ -63,132 +65,137 @@ static LastBlock make_last_block(const Arguments* arguments) {
   return last;
 }
 
-/* Points the tiles at the elements of the next output pixel. */
-TFMPQ_INLINE void take_pixel(tfmpq_tiles* tiles, const Taking* taking,
-                             Position* position, uint32_t index) {
-  const tfmpq_windows* windows = taking->windows;
-  const tfmpq_conv_params* params = windows->params;
-  int32_t sum = 0;
-  if (!taking->is_direct) {
-    sum = tfmpq_fill_column__mve(windows, position->y, position->x,
-                                 taking->columns[index]);
-  } else {
-    const int8_t* pixel = (const int8_t*)windows->input +
-                          (uint32_t)position->y * windows->row_bytes +
-                          (uint32_t)position->x * windows->pixel_bytes;
-    if (index == 0) {
-      tiles->column_0 = pixel;
-    } else {
-      tiles->column_1 = pixel;
-    }
-    if (taking->has_sums) {
-      sum = tfmpq_sum_of_bytes__mve(pixel, params->input_channels);
-    }
+/* Makes the codes of all channels of the pixels that the tiles name. */
+static void make_codes(Call* call, const int8_t* columns,
+                       const int32_t* minus_sums, uint8_t* codes,
+                       uint32_t num_pixels) {
+  const Arguments* arguments = call->arguments;
+  const LastBlock* last = &call->last_block;
+  const uint32_t num_whole =
+      arguments->params->output_channels - last->num_channels;
+  tfmpq_tiles* tiles = &call->tiles;
+  const int8_t* zero_points = arguments->weight_zero_points;
+  const int has_zero_points = zero_points != NULL;
+  /* A single pixel is made twice. */
+  tiles->column_bytes = num_pixels == 1 ? 0 : call->windows.num_elements;
+  tiles->code_bytes = num_pixels == 1 ? 0 : call->code_bytes;
+  for (int i = 0; i < 2; ++i) {
+    if (i == 0 ? num_whole == 0 : last->num_channels == 0) continue;
+    tiles->columns = columns;
+    tiles->minus_sums = minus_sums;
+    tiles->codes = codes + (i == 0 ? 0 : num_whole);
+    tiles->num_pairs = (num_pixels + 1) / 2;
+    tiles->weight = i == 0 ? arguments->weight : call->last_weight;
+    tiles->weight_end = call->last_weight + (i == 0 ? 0 : tiles->block_bytes);
+    tiles->channels = i == 0 ? arguments->channels : last->channels;
+    tiles->zero_points = !has_zero_points ? NULL
+                         : i == 0         ? zero_points
+                                          : last->zero_points;
+    call->parts->make_tiles(tiles);
   }
-  tfmpq_set_start(tiles, index, vmulq_n_s32(taking->start_factors, sum));
-  tiles->minus_sums[index] = -sum;
-  position->x += params->stride_width;
-  if (++position->column < params->output_width) return;
-  position->column = 0;
-  position->x = -params->pad_left;
-  position->y += params->stride_height;
 }
 
-/* Makes the second pixel of the tiles the first one once more. */
-static void repeat_pixel(tfmpq_tiles* tiles) {
-  tiles->column_1 = tiles->column_0;
-  tiles->codes[1] = tiles->codes[0];
-  tiles->minus_sums[1] = tiles->minus_sums[0];
-  tiles->start_4 = tiles->start_0;
-  tiles->start_5 = tiles->start_1;
-  tiles->start_6 = tiles->start_2;
-  tiles->start_7 = tiles->start_3;
-}
-
-/* Makes the codes of all channels of the pixels taken. */
-TFMPQ_INLINE void make_codes(tfmpq_tiles* tiles, tfmpq_make_tiles make_tiles,
-                             const Arguments* arguments,
-                             const LastBlock* last_block,
-                             const uint8_t* last_weight, uint32_t block_bytes) {
-  tiles->zero_points = arguments->weight_zero_points;
-  tiles->weight_end = last_weight;
-  if (last_weight != arguments->weight) {
-    make_tiles(tiles, arguments->weight, arguments->channels);
+/* Returns the elements of the next pixels. */
+static const int8_t* take_pixels(Call* call, uint32_t num_pixels) {
+  const tfmpq_windows* windows = &call->windows;
+  if (!call->is_pointwise) {
+    tfmpq_fill_columns__mve(windows, &call->position, num_pixels,
+                            call->columns);
+    return call->columns;
   }
-  if (last_block->num_channels == 0) return;
-  if (tiles->zero_points != NULL) tiles->zero_points = last_block->zero_points;
-  tiles->weight_end = last_weight + block_bytes;
-  make_tiles(tiles, last_weight, last_block->channels);
+  const uint8_t* pixels = call->next;
+  call->next += num_pixels * windows->pixel_bytes;
+  if (num_pixels <= call->num_direct) {
+    call->num_direct -= num_pixels;
+    return (const int8_t*)pixels;
+  }
+  windows->expand_pixels(pixels, num_pixels, windows->params->input_channels,
+                         call->columns);
+  return call->columns;
 }
 
-/* Packs the codes of one or two pixels. */
-TFMPQ_INLINE void pack_pixels(tfmpq_pack_run pack_run, uint32_t num_channels,
-                              int are_two, const int8_t* codes,
-                              const int8_t* more_codes, uint8_t* output,
-                              uint8_t* second) {
-  if (are_two && num_channels % 4 == 0) { /* One run. */
-    pack_run(codes, 2 * num_channels, output);
+/* Packs the codes of pixels. */
+static void pack_pixels(const Call* call, uint32_t num_pixels,
+                        uint8_t* output) {
+  const uint32_t num_channels = call->arguments->params->output_channels;
+  const int8_t* codes = call->codes;
+  if (num_channels % 4 == 0) { /* One run. */
+    call->parts->pack_run(codes, num_pixels * num_channels, output);
     return;
   }
-  pack_run(codes, num_channels, output);
-  if (are_two) pack_run(more_codes, num_channels, second);
+  for (; num_pixels > 0; --num_pixels) {
+    call->parts->pack_run(codes, num_channels, output);
+    codes += call->code_bytes;
+    output += tfmpq_run_bytes(num_channels, call->parts->o_bits);
+  }
 }
 
-/* Scratch: columns of two pixels and a vector, unless direct; codes of two
- * pixels, unless unpacked. */
+static void init_call(Call* call, const Parts* parts,
+                      const Arguments* arguments) {
+  const tfmpq_conv_params* params = arguments->params;
+  const int is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
+  const uint32_t num_channels = params->output_channels;
+  const uint32_t num_blocks = num_channels / kTfmpqBlockChannels;
+  const size_t num_pixels =
+      tfmpq_conv2d_pixels__mve(params, parts->a_bits, parts->o_bits);
+  const tfmpq_position position = {-params->pad_top, -params->pad_left, 0};
+  call->parts = parts;
+  call->arguments = arguments;
+  call->last_block = make_last_block(arguments);
+  call->position = position;
+  tfmpq_init_windows__mve(&call->windows, params, arguments->input,
+                          parts->expand_pixels, parts->a_bits);
+  tfmpq_init_tiles__mve(&call->tiles, params, arguments->weight_zero_points,
+                        call->windows.num_elements, parts->w_bits,
+                        parts->o_bits);
+  call->last_weight = arguments->weight + num_blocks * call->tiles.block_bytes;
+  call->is_pointwise =
+      params->kernel_height == 1 && params->kernel_width == 1 &&
+      params->stride_height == 1 && params->stride_width == 1 &&
+      params->pad_top == 0 && params->pad_left == 0 &&
+      params->output_height <= params->input_height &&
+      params->output_width == params->input_width;
+  call->next = arguments->input;
+  call->is_unpacked = tfmpq_conv2d_is_unpacked__mve(params, parts->o_bits);
+  call->columns = arguments->scratch;
+  call->codes =
+      arguments->scratch +
+      (is_direct ? 0 : num_pixels * call->windows.num_elements + kTfmpqLanes);
+  call->code_bytes = (num_channels + 3) / 4 * 4;
+  /* Vectors must not reach beyond the input. */
+  const uint32_t vector_bytes = call->tiles.num_groups * kTfmpqLanes;
+  const uint32_t input_bytes = params->input_height * call->windows.row_bytes;
+  call->num_direct = 0;
+  if (call->is_pointwise && parts->a_bits == 8 && input_bytes >= vector_bytes) {
+    call->num_direct =
+        (input_bytes - vector_bytes) / params->input_channels + 1;
+  }
+}
+
 static void conv2d(const Parts* parts, const Arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
-  const uint32_t num_channels = params->output_channels;
-  const uint32_t pixel_bytes = tfmpq_run_bytes(num_channels, parts->o_bits);
-  const int is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
-  const int is_unpacked = tfmpq_conv2d_is_unpacked__mve(params, parts->o_bits);
-  tfmpq_windows windows;
-  tfmpq_init_windows__mve(&windows, params, arguments->input,
-                          parts->expand_pixels, parts->a_bits);
-  const LastBlock last_block = make_last_block(arguments);
-  tfmpq_tiles tiles;
-  tfmpq_init_tiles__mve(&tiles, params,
-                        (uint32_t)params->kernel_height * windows.num_row_codes,
-                        parts->o_bits);
-  const uint32_t column_bytes = tiles.num_groups * kTfmpqLanes;
-  const Taking taking = {
-      &windows,
-      is_direct,
-      tfmpq_start_factors__mve(
-          arguments->weight_zero_points != NULL ? 0 : params->weight_zero_point,
-          parts->w_bits),
-      {arguments->scratch, arguments->scratch + column_bytes},
-      parts->w_bits != 8};
-  tiles.column_0 = taking.columns[0];
-  tiles.column_1 = taking.columns[1];
-  const uint32_t block_bytes =
-      tfmpq_block_bytes(tiles.num_groups, parts->w_bits);
-  const uint8_t* last_weight =
-      arguments->weight + num_channels / kTfmpqBlockChannels * block_bytes;
-  int8_t* codes =
-      arguments->scratch +
-      (is_direct ? 0 : kTfmpqTilePixels * column_bytes + kTfmpqLanes);
-  int8_t* more_codes = codes + (num_channels + 3) / 4 * 4;
+  const uint32_t pixel_bytes =
+      tfmpq_run_bytes(params->output_channels, parts->o_bits);
+  const uint32_t most =
+      (uint32_t)tfmpq_conv2d_pixels__mve(params, parts->a_bits, parts->o_bits);
+  uint32_t left = (uint32_t)params->output_height * params->output_width;
   uint8_t* output = arguments->output;
-  uint32_t num_pixels = (uint32_t)params->output_height * params->output_width;
-  Position position = {-params->pad_top, -params->pad_left, 0};
-  for (; num_pixels > 0; num_pixels -= num_pixels > 1 ? 2 : 1) {
-    uint8_t* second = output + pixel_bytes;
-    tiles.codes[0] = is_unpacked ? output : (uint8_t*)codes;
-    tiles.codes[1] = is_unpacked ? second : (uint8_t*)more_codes;
-    take_pixel(&tiles, &taking, &position, 0);
-    if (num_pixels > 1) {
-      take_pixel(&tiles, &taking, &position, 1);
-    } else {
-      repeat_pixel(&tiles);
+  int32_t minus_sums[16 + 1];
+  Call call;
+  init_call(&call, parts, arguments);
+  while (left > 0) {
+    const uint32_t count = left > most ? most : left > 1 ? left / 2 * 2 : 1;
+    const int8_t* columns = take_pixels(&call, count);
+    if (parts->w_bits != 8) {
+      tfmpq_minus_sums__mve(columns, call.windows.num_elements,
+                            call.windows.num_elements, count, minus_sums);
+      minus_sums[count] = minus_sums[count - 1];
     }
-    make_codes(&tiles, parts->make_tiles, arguments, &last_block, last_weight,
-               block_bytes);
-    if (!is_unpacked) {
-      pack_pixels(parts->pack_run, num_channels, num_pixels > 1, codes,
-                  more_codes, output, second);
-    }
-    output = second + pixel_bytes;
+    make_codes(&call, columns, minus_sums,
+               call.is_unpacked ? output : (uint8_t*)call.codes, count);
+    if (!call.is_unpacked) pack_pixels(&call, count, output);
+    output += count * pixel_bytes;
+    left -= count;
   }
 }
 

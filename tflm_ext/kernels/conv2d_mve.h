@@ -40,16 +40,15 @@ static inline int tfmpq_conv2d_layout__mve(const tfmpq_conv_params* params,
 }
 
 /* Returns 1 if the products are made of the input where it lies: a 1x1 kernel
- * on pixels of whole vectors, all of them inside the image. */
+ * at stride 1 on pixels of whole vectors, all of them inside the image. */
 static inline int tfmpq_conv2d_is_direct__mve(const tfmpq_conv_params* params,
                                               int input_bits) {
   return input_bits == 8 && params->input_channels % 16 == 0 &&
          params->kernel_height == 1 && params->kernel_width == 1 &&
+         params->stride_height == 1 && params->stride_width == 1 &&
          params->pad_top == 0 && params->pad_left == 0 &&
-         (uint32_t)(params->output_height - 1) * params->stride_height <
-             params->input_height &&
-         (uint32_t)(params->output_width - 1) * params->stride_width <
-             params->input_width;
+         params->output_height <= params->input_height &&
+         params->output_width == params->input_width;
 }
 
 /* Returns 1 if codes are written where they belong, without packing them. */
@@ -58,25 +57,41 @@ static inline int tfmpq_conv2d_is_unpacked__mve(const tfmpq_conv_params* params,
   return output_bits == 8 && params->output_channels % 4 == 0;
 }
 
-/* Returns the bytes of scratch. Unless direct: 2 * (kernel_height *
- * kernel_width * input_channels, rounded up to 16) + 16 for the elements of two
- * pixels; unless unpacked: 2 * (output_channels rounded up to 4) for their
- * codes. */
+/* Returns the bytes of scratch that an output pixel takes: unless direct,
+ * kernel_height * kernel_width * input_channels for its elements; unless
+ * unpacked, output_channels rounded up to 4 for its codes. */
+static inline size_t tfmpq_conv2d_pixel_bytes__mve(
+    const tfmpq_conv_params* params, int input_bits, int output_bits) {
+  size_t num_bytes = 0;
+  if (!tfmpq_conv2d_is_direct__mve(params, input_bits)) {
+    num_bytes += (size_t)params->kernel_height * params->kernel_width *
+                 params->input_channels;
+  }
+  if (!tfmpq_conv2d_is_unpacked__mve(params, output_bits)) {
+    num_bytes += (params->output_channels + (size_t)3) / 4 * 4;
+  }
+  return num_bytes;
+}
+
+/* Returns how many output pixels are made at a time: 512 / pixel bytes rounded
+ * down to an even number, but at least 2 and at most 16. */
+static inline size_t tfmpq_conv2d_pixels__mve(const tfmpq_conv_params* params,
+                                              int input_bits, int output_bits) {
+  const size_t pixel_bytes =
+      tfmpq_conv2d_pixel_bytes__mve(params, input_bits, output_bits);
+  const size_t num_pixels = 512 / (pixel_bytes + (pixel_bytes == 0)) / 2 * 2;
+  if (num_pixels < 2) return 2;
+  return num_pixels < 16 ? num_pixels : 16;
+}
+
+/* Returns the bytes of scratch: pixels * pixel bytes, and 16 unless direct. */
 static inline size_t tfmpq_conv2d_scratch_bytes__mve(
     const tfmpq_conv_params* params, int input_bits, int weight_bits,
     int output_bits) {
-  const size_t num_elements = (size_t)params->kernel_height *
-                              params->kernel_width * params->input_channels;
-  const size_t num_channels = params->output_channels;
-  size_t num_bytes = 0;
   (void)weight_bits;
-  if (!tfmpq_conv2d_is_direct__mve(params, input_bits)) {
-    num_bytes += 2 * ((num_elements + 15) / 16 * 16) + 16;
-  }
-  if (!tfmpq_conv2d_is_unpacked__mve(params, output_bits)) {
-    num_bytes += 2 * ((num_channels + 3) / 4 * 4);
-  }
-  return num_bytes;
+  return tfmpq_conv2d_pixels__mve(params, input_bits, output_bits) *
+             tfmpq_conv2d_pixel_bytes__mve(params, input_bits, output_bits) +
+         (tfmpq_conv2d_is_direct__mve(params, input_bits) ? 0 : 16);
 }
 
 #ifdef __cplusplus

@@ -33,25 +33,16 @@ typedef struct {
 static void take_input(tfmpq_tiles* tiles, const Parts* parts,
                        const Arguments* arguments) {
   const uint32_t num_channels = arguments->params->input_channels;
-  int32_t sum = 0;
   if (parts->a_bits == 8 && num_channels % kTfmpqLanes == 0) {
     tiles->column_0 = (const int8_t*)arguments->input;
-    if (parts->w_bits != 8) {
-      sum = tfmpq_sum_of_bytes__mve(tiles->column_0, num_channels);
-    }
   } else {
     tiles->column_0 = arguments->scratch;
-    sum = parts->expand_pixels(arguments->input, 1, num_channels,
-                               arguments->scratch);
+    parts->expand_pixels(arguments->input, 1, num_channels, arguments->scratch);
   }
-  const int is_per_channel = arguments->weight_zero_points != NULL;
-  const int32_t zero_point =
-      is_per_channel ? 0 : arguments->params->weight_zero_point;
-  const int32x4_t start =
-      vmulq_n_s32(tfmpq_start_factors__mve(zero_point, parts->w_bits), sum);
-  tfmpq_set_start(tiles, 0, start);
-  tfmpq_set_start(tiles, 1, start);
-  tiles->minus_sums[0] = -sum;
+  if (parts->w_bits == 8) return;
+  int32_t minus_sum;
+  tfmpq_minus_sums__mve(tiles->column_0, 0, num_channels, 1, &minus_sum);
+  tfmpq_set_starts__mve(tiles, minus_sum);
 }
 
 /* Makes the codes of whole tiles of channels, from channel `first` on. */
@@ -62,11 +53,13 @@ static void make_whole_tiles(tfmpq_tiles* tiles, const Parts* parts,
   const uint32_t num_blocks = num_channels / kTfmpqBlockChannels;
   const uint8_t* weight = arguments->weight + block * tiles->block_bytes;
   tiles->weight_end = weight + num_blocks * tiles->block_bytes;
-  tiles->zero_points = NULL;
+  tiles->next_zero_points = NULL;
   if (arguments->weight_zero_points != NULL) {
-    tiles->zero_points = arguments->weight_zero_points + first;
+    tiles->next_zero_points = arguments->weight_zero_points + first;
   }
-  parts->make_tiles(tiles, weight, arguments->channels + first);
+  tiles->weight = weight;
+  tiles->channels = arguments->channels + first;
+  parts->make_tiles(tiles);
 }
 
 /* Makes the codes of the last channels, too few for a tile: takes parameters of
@@ -80,10 +73,10 @@ static void make_last_tile(tfmpq_tiles* tiles, const Parts* parts,
   const uint8_t* weight = arguments->weight + block * tiles->block_bytes;
   memcpy(channels, arguments->channels + first,
          num_channels * sizeof(tfmpq_channel));
-  tiles->zero_points = NULL;
+  tiles->next_zero_points = NULL;
   if (arguments->weight_zero_points != NULL) {
     memcpy(zero_points, arguments->weight_zero_points + first, num_channels);
-    tiles->zero_points = zero_points;
+    tiles->next_zero_points = zero_points;
   }
   tiles->weight_end = weight + tiles->block_bytes;
   if (num_channels > kTfmpqBlockChannels) {
@@ -91,7 +84,9 @@ static void make_last_tile(tfmpq_tiles* tiles, const Parts* parts,
   } else {
     tiles->block_bytes = 0;
   }
-  parts->make_tiles(tiles, weight, channels);
+  tiles->weight = weight;
+  tiles->channels = channels;
+  parts->make_tiles(tiles);
 }
 
 static void fully_connected(const Parts* parts, const Arguments* arguments) {
@@ -99,8 +94,8 @@ static void fully_connected(const Parts* parts, const Arguments* arguments) {
   const uint32_t num_channels = params->output_channels;
   int8_t staged[kStagedChannels];
   tfmpq_tiles tiles;
-  tfmpq_init_tiles__mve(&tiles, params, params->input_channels, parts->o_bits);
-  tiles.block_bytes = tfmpq_block_bytes(tiles.num_groups, parts->w_bits);
+  tfmpq_init_tiles__mve(&tiles, params, arguments->weight_zero_points,
+                        params->input_channels, parts->w_bits, parts->o_bits);
   take_input(&tiles, parts, arguments);
   uint8_t* output = arguments->output;
   for (uint32_t c = 0; c < num_channels; c += kStagedChannels) {
@@ -109,7 +104,7 @@ static void fully_connected(const Parts* parts, const Arguments* arguments) {
     const uint32_t num_rest = count % kTileChannels;
     const uint32_t num_whole = count - num_rest;
     const int is_unpacked = parts->o_bits == 8 && num_rest == 0;
-    tiles.codes[0] = is_unpacked ? output : (uint8_t*)staged;
+    tiles.next_codes[0] = is_unpacked ? output : (uint8_t*)staged;
     if (num_whole > 0) {
       make_whole_tiles(&tiles, parts, arguments, c, num_whole);
     }

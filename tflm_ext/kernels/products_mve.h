@@ -3,9 +3,13 @@
  * Weights are in layout TFMPQ_LAYOUT_MVE: blocks of 4 channels. A tile is two
  * pixels by one block (tfmpq_pixels_w<W>__mve) or one pixel by two blocks
  * (tfmpq_vector_w<W>__mve): eight sums, one in each even register, because
- * VMLADAVA adds to even registers only. A function makes all tiles from
- * `weight` to the end of the weights, and from their sums a byte per code,
- * negative if the code is below the range of 4 or 2 bits. */
+ * VMLADAVA adds to even registers only. From the sums a function makes a byte
+ * per code, negative if the code is below the range of 4 or 2 bits.
+ *
+ * A byte of the 4-bit codes a, b is, seen as signed, a + 16 b' with b' = b - 8.
+ * The sums are s[0] = sum(x (a + 16 b')) and, of bytes shifted, s[1] = sum(x
+ * b'); s[0] - 16 s[1] and s[1] are what was wanted but for 8 sum(x). Two bits
+ * likewise: s[i] - 4 s[i + 1], and 2 sum(x). */
 #ifndef TFLM_EXT_KERNELS_PRODUCTS_MVE_H_
 #define TFLM_EXT_KERNELS_PRODUCTS_MVE_H_
 
@@ -24,16 +28,12 @@ enum {
  * language loads what is before start_0, and all from there to start_7, with an
  * instruction each, hence the order: that of registers (products_mve.c). */
 typedef struct {
-  /* Of the next channels, moved on; NULL where the starts take care of them. */
-  const int8_t* zero_points;
-  int32_t minus_sums[kTfmpqTilePixels]; /* -1 times the sum of the elements. */
-  /* Where the next codes of the pixels go: moved on. One pixel: the first. */
-  uint8_t* codes[kTfmpqTilePixels];
+  /* Of the tile. Two pixels: made of the fields below. */
+  const int8_t* next_zero_points;
+  int32_t minus_sum[kTfmpqTilePixels];
+  uint8_t* next_codes[kTfmpqTilePixels]; /* Moved on. One pixel: the first. */
   tfmpq_saturating_rescale rescale;
-  /* What sums start at: tfmpq_set_start. Columns are the elements of the
-   * pixels, 8 bits each; those that make up a last group of 16 may be anything.
-   * One pixel: column_0. */
-  int32_t start_0;
+  int32_t start_0; /* What sums start at. */
   const int8_t* column_0;
   int32_t start_1;
   const int8_t* column_1;
@@ -45,55 +45,51 @@ typedef struct {
   int32_t start_6;
   int32_t start_7;
   const uint8_t* weight_end;
+  /* Blocks of 4 output channels, up to weight_end. */
+  const uint8_t* weight;
+  const tfmpq_channel* channels;
+  /* Two pixels, of these channels; NULL where start_factors take care of them.
+   */
+  const int8_t* zero_points;
+  /* Two pixels: -1 times the sum of the elements of each. Moved on. */
+  const int32_t* minus_sums;
+  /* Two pixels: elements of the first, 8 bits each; from a pixel to the next.
+   * The weights of those that make up a last group of 16 are 0. Moved on. */
+  const int8_t* columns;
+  uint32_t column_bytes;
+  /* Two pixels: codes of the first; from a pixel to the next. Moved on. */
+  uint8_t* codes;
+  uint32_t code_bytes;
+  uint32_t num_pairs;   /* Of pixels. Counted down. */
   uint32_t block_bytes; /* One pixel: from the first to the second block. */
+  /* What, times minus_sum, makes starts: the zero point of all channels, or 0
+   * where there are zero_points, and what the layout subtracts from codes. */
+  int32_t start_factors[kTfmpqBlockChannels];
+  uint32_t start_offsets[2][kTfmpqBlockChannels]; /* From start_0. */
 } tfmpq_tiles;
 
-/* Sets start_0 to start_3 (half 0) or start_4 to start_7 (half 1): of one pixel
- * or, of one pixel by two blocks, of one block. */
-TFMPQ_INLINE void tfmpq_set_start(tfmpq_tiles* tiles, uint32_t half,
-                                  int32x4_t start) {
-  static const uint32_t offsets[2][4] = {
-      {offsetof(tfmpq_tiles, start_0), offsetof(tfmpq_tiles, start_1),
-       offsetof(tfmpq_tiles, start_2), offsetof(tfmpq_tiles, start_3)},
-      {offsetof(tfmpq_tiles, start_4), offsetof(tfmpq_tiles, start_5),
-       offsetof(tfmpq_tiles, start_6), offsetof(tfmpq_tiles, start_7)}};
-  vstrwq_scatter_offset_s32((int32_t*)(void*)tiles, vldrwq_u32(offsets[half]),
-                            start);
-}
+/* Makes tiles. */
+typedef void (*tfmpq_make_tiles)(tfmpq_tiles* tiles);
 
-/* Makes tiles. `channels` are those of the first block. */
-typedef void (*tfmpq_make_tiles)(tfmpq_tiles* tiles, const uint8_t* weight,
-                                 const tfmpq_channel* channels);
-
-void tfmpq_pixels_w8__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
-void tfmpq_pixels_w4__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
-void tfmpq_pixels_w2__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
-void tfmpq_vector_w8__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
-void tfmpq_vector_w4__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
-void tfmpq_vector_w2__mve(tfmpq_tiles* tiles, const uint8_t* weight,
-                          const tfmpq_channel* channels);
+void tfmpq_pixels_w8__mve(tfmpq_tiles* tiles);
+void tfmpq_pixels_w4__mve(tfmpq_tiles* tiles);
+void tfmpq_pixels_w2__mve(tfmpq_tiles* tiles);
+void tfmpq_vector_w8__mve(tfmpq_tiles* tiles);
+void tfmpq_vector_w4__mve(tfmpq_tiles* tiles);
+void tfmpq_vector_w2__mve(tfmpq_tiles* tiles);
 
 /* Returns the bytes of a block of weights. */
 TFMPQ_INLINE uint32_t tfmpq_block_bytes(uint32_t num_groups, int w_bits) {
   return num_groups * (uint32_t)(kTfmpqBlockChannels * 2 * w_bits);
 }
 
-/* Returns by what the sum of a pixel's elements is multiplied to give the
- * starts of a block: -zero_point, and what the exclusive or of the layout adds.
- *
- * A byte of 4-bit codes a, b is, seen as signed, a + 16 b' with b' = b - 8.
- * Sums are those of bytes and of bytes shifted: s[0] = sum(x (a + 16 b')), s[1]
- * = sum(x b'); then s[0] - 16 s[1] and s[1] are what was wanted but for the 8.
- * Two bits likewise: s[i] - 4 s[i + 1], and 2. */
-int32x4_t tfmpq_start_factors__mve(int32_t zero_point, int w_bits);
-
-/* Fills what all tiles of a layer have in common. */
+/* Fills what all tiles of a layer have in common. `zero_points` of the channels
+ * may be NULL. */
 void tfmpq_init_tiles__mve(tfmpq_tiles* tiles, const tfmpq_conv_params* params,
-                           uint32_t num_elements, int o_bits);
+                           const int8_t* zero_points, uint32_t num_elements,
+                           int w_bits, int o_bits);
+
+/* One pixel: makes the starts. */
+void tfmpq_set_starts__mve(tfmpq_tiles* tiles, int32_t minus_sum);
 
 #endif /* TFLM_EXT_KERNELS_PRODUCTS_MVE_H_ */

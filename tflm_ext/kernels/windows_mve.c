@@ -4,44 +4,35 @@
 
 #include "tflm_ext/kernels/lanes_mve.h"
 
-TFMPQ_INLINE int32_t expand_run(const uint8_t* run, uint32_t num_codes,
-                                int8_t* to, int bits) {
-  int32_t sum = 0;
+TFMPQ_INLINE void expand_run(const uint8_t* run, uint32_t num_codes, int8_t* to,
+                             int bits) {
   for (uint32_t i = num_codes / kTfmpqLanes; i > 0; --i) {
-    const int8x16_t codes = tfmpq_load_codes(run, bits);
-    vstrbq_s8(to, codes);
-    sum = vaddvaq_s8(sum, codes);
+    vstrbq_s8(to, tfmpq_load_codes(run, bits));
     run += tfmpq_vector_bytes(bits);
     to += kTfmpqLanes;
   }
   const uint32_t num_rest = num_codes % kTfmpqLanes;
-  if (num_rest == 0) return sum;
-  const int8x16_t codes = tfmpq_load_some_codes(run, num_rest, bits);
-  vstrbq_s8(to, codes);
-  return vaddvaq_s8(sum, codes);
+  if (num_rest == 0) return;
+  vstrbq_s8(to, tfmpq_load_some_codes(run, num_rest, bits));
 }
 
 /* Pixels without padding are one run; short ones take a vector each. */
-TFMPQ_INLINE int32_t expand_pixels(const uint8_t* pixels, uint32_t num_pixels,
-                                   uint32_t num_channels, int8_t* to,
-                                   int bits) {
+TFMPQ_INLINE void expand_pixels(const uint8_t* pixels, uint32_t num_pixels,
+                                uint32_t num_channels, int8_t* to, int bits) {
   if (num_channels * (uint32_t)bits % 8 == 0) {
-    return expand_run(pixels, num_pixels * num_channels, to, bits);
+    expand_run(pixels, num_pixels * num_channels, to, bits);
+    return;
   }
   const uint32_t pixel_bytes = tfmpq_run_bytes(num_channels, bits);
-  int32_t sum = 0;
   for (; num_pixels > 0; --num_pixels) {
     if (num_channels < kTfmpqLanes) {
-      const int8x16_t codes = tfmpq_load_some_codes(pixels, num_channels, bits);
-      vstrbq_s8(to, codes);
-      sum = vaddvaq_s8(sum, codes);
+      vstrbq_s8(to, tfmpq_load_some_codes(pixels, num_channels, bits));
     } else {
-      sum += expand_run(pixels, num_channels, to, bits);
+      expand_run(pixels, num_channels, to, bits);
     }
     pixels += pixel_bytes;
     to += num_channels;
   }
-  return sum;
 }
 
 /* Apart from the path that a first layer takes, which then needs few
@@ -49,17 +40,16 @@ TFMPQ_INLINE int32_t expand_pixels(const uint8_t* pixels, uint32_t num_pixels,
 #define APART static __attribute__((noinline))
 
 /* Writes the zero point under `num_codes` elements outside the image. */
-static int32_t pad(int32_t zero_point, uint32_t num_codes, int8_t* to) {
+static void pad(int32_t zero_point, uint32_t num_codes, int8_t* to) {
   const int8x16_t codes = vdupq_n_s8((int8_t)zero_point);
   for (uint32_t i = 0; i < num_codes; i += kTfmpqLanes) {
     vstrbq_s8(to + i, codes);
   }
-  return zero_point * (int32_t)num_codes;
 }
 
 /* A window that crosses the edge of the image. */
-APART int32_t fill_at_edge(const tfmpq_windows* windows, int32_t y, int32_t x,
-                           int8_t* to) {
+APART void fill_at_edge(const tfmpq_windows* windows, int32_t y, int32_t x,
+                        int8_t* to) {
   const tfmpq_conv_params* params = windows->params;
   const uint32_t num_channels = params->input_channels;
   const int32_t width = params->input_width;
@@ -68,63 +58,191 @@ APART int32_t fill_at_edge(const tfmpq_windows* windows, int32_t y, int32_t x,
   const int32_t end = x_end < width ? x_end : width;
   const int32_t y_end = y + params->kernel_height;
   const int32_t z = params->input_zero_point;
-  int32_t sum = 0;
   for (; y < y_end; ++y) {
     uint32_t num_right = windows->num_row_codes;
     if (y >= 0 && y < params->input_height && begin < end) {
       const uint32_t num_left = (uint32_t)(begin - x) * num_channels;
       const uint32_t num_inside = (uint32_t)(end - begin);
-      sum += pad(z, num_left, to);
+      pad(z, num_left, to);
       to += num_left;
-      sum += windows->expand_pixels(windows->input +
-                                        (uint32_t)y * windows->row_bytes +
-                                        (uint32_t)begin * windows->pixel_bytes,
-                                    num_inside, num_channels, to);
+      windows->expand_pixels(windows->input + (uint32_t)y * windows->row_bytes +
+                                 (uint32_t)begin * windows->pixel_bytes,
+                             num_inside, num_channels, to);
       to += num_inside * num_channels;
       num_right = (uint32_t)(x_end - end) * num_channels;
     }
-    sum += pad(z, num_right, to);
+    pad(z, num_right, to);
     to += num_right;
   }
-  return sum;
 }
 
 /* A window inside the image. */
-APART int32_t fill_inside(const tfmpq_windows* windows, const uint8_t* row,
-                          int8_t* to) {
+APART void fill_inside(const tfmpq_windows* windows, const uint8_t* row,
+                       int8_t* to) {
   const tfmpq_conv_params* params = windows->params;
-  int32_t sum = 0;
   for (uint32_t i = params->kernel_height; i > 0; --i) {
-    sum += windows->expand_pixels(row, params->kernel_width,
-                                  params->input_channels, to);
+    windows->expand_pixels(row, params->kernel_width, params->input_channels,
+                           to);
     row += windows->row_bytes;
     to += windows->num_row_codes;
   }
-  return sum;
 }
 
-/* Most of a first layer are rows of no more elements than a vector has lanes.
- * What else a vector holds is overwritten, or multiplied with weights of 0. */
-int32_t tfmpq_fill_column__mve(const tfmpq_windows* windows, int32_t y,
-                               int32_t x, int8_t* column) {
-  if ((uint32_t)y >= windows->end_row || (uint32_t)x >= windows->end_column) {
-    return fill_at_edge(windows, y, x, column);
-  }
+/* Windows with short rows of 8 bits inside the image. What else a vector holds
+ * is overwritten, or multiplied with weights of 0. */
+APART void fill_short_bytes(const tfmpq_windows* windows, const uint8_t* row,
+                            uint32_t count, int8_t* to) {
   const uint32_t row_bytes = windows->row_bytes;
   const uint32_t num_codes = windows->num_row_codes;
-  const uint8_t* row = windows->input + (uint32_t)y * row_bytes +
-                       (uint32_t)x * windows->pixel_bytes;
-  if (row >= windows->end_short) return fill_inside(windows, row, column);
-  const int8x16_t mask = vldrbq_s8(windows->short_mask);
-  int32_t sum = 0;
-  for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
-    const int8x16_t codes = vldrbq_s8((const int8_t*)row);
-    vstrbq_s8(column, codes);
-    sum = vmladavaq_s8(sum, codes, mask);
-    row += row_bytes;
-    column += num_codes;
+  const uint32_t step_bytes = windows->step_bytes;
+  const uint32_t height = windows->params->kernel_height;
+  if (height == 3) {
+    const int8_t* row_0 = (const int8_t*)row;
+    const int8_t* row_1 = row_0 + row_bytes;
+    const int8_t* row_2 = row_1 + row_bytes;
+    for (; count > 0; --count) {
+      vstrbq_s8(to, vldrbq_s8(row_0));
+      vstrbq_s8(to + num_codes, vldrbq_s8(row_1));
+      vstrbq_s8(to + 2 * num_codes, vldrbq_s8(row_2));
+      row_0 += step_bytes;
+      row_1 += step_bytes;
+      row_2 += step_bytes;
+      to += 3 * num_codes;
+    }
+    return;
   }
-  return sum;
+  for (; count > 0; --count) {
+    const int8_t* from = (const int8_t*)row;
+    for (uint32_t i = height; i > 0; --i) {
+      vstrbq_s8(to, vldrbq_s8(from));
+      from += row_bytes;
+      to += num_codes;
+    }
+    row += step_bytes;
+  }
+}
+
+/* The same of 4 or 2 bits. */
+APART void fill_short_codes(const tfmpq_windows* windows, const uint8_t* row,
+                            uint32_t count, int8_t* to) {
+  const uint32_t row_bytes = windows->row_bytes;
+  const uint32_t num_codes = windows->num_row_codes;
+  const uint8x16_t offsets = vldrbq_u8(windows->lane_offsets);
+  const int8x16_t shifts = vldrbq_s8(windows->lane_shifts);
+  const uint8x16_t mask = vdupq_n_u8((uint8_t)((1 << windows->bits) - 1));
+  for (; count > 0; --count) {
+    const uint8_t* from = row;
+    for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
+      const uint8x16_t bytes = vldrbq_gather_offset_u8(from, offsets);
+      const uint8x16_t codes = vandq_u8(vshlq_u8(bytes, shifts), mask);
+      vstrbq_s8(to, vreinterpretq_s8_u8(codes));
+      from += row_bytes;
+      to += num_codes;
+    }
+    row += windows->step_bytes;
+  }
+}
+
+/* Fills the next windows of a row of the output if they can be taken by
+ * vectors. Returns how many those are. */
+static uint32_t fill_short(const tfmpq_windows* windows, uint32_t y, uint32_t x,
+                           uint32_t column, uint32_t count, int8_t* columns) {
+  if (windows->end_short == NULL || y >= windows->end_row ||
+      x >= windows->end_column) {
+    return 0;
+  }
+  const uint32_t left = windows->end_output_column - column;
+  const uint8_t* row =
+      windows->input + y * windows->row_bytes + x * windows->pixel_bytes;
+  if (count > left) count = left;
+  while (count > 0 &&
+         row + (count - 1) * windows->step_bytes >= windows->end_short) {
+    --count;
+  }
+  if (windows->bits == 8) {
+    fill_short_bytes(windows, row, count, columns);
+  } else {
+    fill_short_codes(windows, row, count, columns);
+  }
+  return count;
+}
+
+static void fill_one(const tfmpq_windows* windows, int32_t y, int32_t x,
+                     int8_t* column) {
+  if ((uint32_t)y >= windows->end_row || (uint32_t)x >= windows->end_column) {
+    fill_at_edge(windows, y, x, column);
+  } else {
+    fill_inside(windows,
+                windows->input + (uint32_t)y * windows->row_bytes +
+                    (uint32_t)x * windows->pixel_bytes,
+                column);
+  }
+}
+
+void tfmpq_fill_columns__mve(const tfmpq_windows* windows,
+                             tfmpq_position* position, uint32_t count,
+                             int8_t* columns) {
+  const tfmpq_conv_params* params = windows->params;
+  while (count > 0) {
+    uint32_t num_filled =
+        fill_short(windows, (uint32_t)position->y, (uint32_t)position->x,
+                   position->column, count, columns);
+    if (num_filled == 0) {
+      fill_one(windows, position->y, position->x, columns);
+      num_filled = 1;
+    }
+    count -= num_filled;
+    columns += num_filled * windows->num_elements;
+    position->x += (int32_t)num_filled * params->stride_width;
+    position->column += num_filled;
+    if (position->column == params->output_width) {
+      position->column = 0;
+      position->x = -params->pad_left;
+      position->y += params->stride_height;
+    }
+  }
+}
+
+void tfmpq_minus_sums__mve(const int8_t* columns, uint32_t column_bytes,
+                           uint32_t num_elements, uint32_t num_pixels,
+                           int32_t* minus_sums) {
+  const uint32_t num_vectors = num_elements / kTfmpqLanes;
+  const mve_pred16_t rest = vctp8q(num_elements % kTfmpqLanes);
+  for (; num_pixels > 0; --num_pixels) {
+    const int8_t* codes = columns;
+    int32_t sum = 0;
+    for (uint32_t i = num_vectors; i > 0; --i) {
+      sum = vaddvaq_s8(sum, vldrbq_s8(codes));
+      codes += kTfmpqLanes;
+    }
+    *minus_sums++ = -vaddvaq_p_s8(sum, vldrbq_z_s8(codes, rest), rest);
+    columns += column_bytes;
+  }
+}
+
+/* Fills what windows with short rows need. A vector of bytes must not reach
+ * beyond the input. */
+static void init_short(tfmpq_windows* windows) {
+  const uint32_t num_channels = windows->params->input_channels;
+  const uint32_t bits = (uint32_t)windows->bits;
+  const uint32_t input_bytes =
+      windows->params->input_height * windows->row_bytes;
+  const uint32_t reach_bytes =
+      (windows->params->kernel_height - 1u) * windows->row_bytes + kTfmpqLanes;
+  windows->end_short = NULL;
+  if (windows->num_row_codes > kTfmpqLanes) return;
+  if (bits != 8) {
+    windows->end_short = windows->input + input_bytes;
+  } else if (input_bytes >= reach_bytes) {
+    windows->end_short = windows->input + input_bytes - reach_bytes + 1;
+  }
+  for (uint32_t i = 0; i < kTfmpqLanes; ++i) {
+    const uint32_t code = i < windows->num_row_codes ? i : 0;
+    const uint32_t bit = code % num_channels * bits;
+    windows->lane_offsets[i] =
+        (uint8_t)(code / num_channels * windows->pixel_bytes + bit / 8);
+    windows->lane_shifts[i] = (int8_t) - (int32_t)(bit % 8);
+  }
 }
 
 void tfmpq_init_windows__mve(tfmpq_windows* windows,
@@ -133,29 +251,27 @@ void tfmpq_init_windows__mve(tfmpq_windows* windows,
                              int bits) {
   const uint32_t height = params->input_height + 1u;
   const uint32_t width = params->input_width + 1u;
-  const uint32_t pixel_bytes = tfmpq_run_bytes(params->input_channels, bits);
-  const uint32_t row_bytes = params->input_width * pixel_bytes;
-  const uint32_t num_codes =
-      (uint32_t)params->kernel_width * params->input_channels;
-  const uint32_t input_bytes = params->input_height * row_bytes;
-  const uint32_t window_bytes =
-      (params->kernel_height - 1u) * row_bytes + kTfmpqLanes;
+  const uint32_t stride = params->stride_width;
   windows->params = params;
   windows->input = input;
   windows->expand_pixels = expand;
-  windows->pixel_bytes = pixel_bytes;
-  windows->row_bytes = row_bytes;
-  windows->num_row_codes = num_codes;
+  windows->bits = bits;
+  windows->pixel_bytes = tfmpq_run_bytes(params->input_channels, bits);
+  windows->row_bytes = params->input_width * windows->pixel_bytes;
+  windows->step_bytes = stride * windows->pixel_bytes;
+  windows->num_row_codes =
+      (uint32_t)params->kernel_width * params->input_channels;
+  windows->num_elements = params->kernel_height * windows->num_row_codes;
   windows->end_row =
       height > params->kernel_height ? height - params->kernel_height : 0;
   windows->end_column =
       width > params->kernel_width ? width - params->kernel_width : 0;
-  windows->end_short = NULL;
-  if (bits == 8 && num_codes <= kTfmpqLanes && input_bytes >= window_bytes) {
-    windows->end_short = input + input_bytes - window_bytes + 1;
+  windows->end_output_column =
+      (windows->end_column + params->pad_left + stride - 1) / stride;
+  if (windows->end_output_column > params->output_width) {
+    windows->end_output_column = params->output_width;
   }
-  vstrbq_s8(windows->short_mask,
-            vpselq_s8(vdupq_n_s8(1), vdupq_n_s8(0), vctp8q(num_codes)));
+  init_short(windows);
 }
 
 TFMPQ_INLINE void pack_run(const int8_t* codes, uint32_t num_codes,
@@ -172,10 +288,10 @@ TFMPQ_INLINE void pack_run(const int8_t* codes, uint32_t num_codes,
 }
 
 #define DEFINE(bits)                                                          \
-  int32_t tfmpq_expand_pixels_a##bits##__mve(                                 \
+  void tfmpq_expand_pixels_a##bits##__mve(                                    \
       const uint8_t* pixels, uint32_t num_pixels, uint32_t num_channels,      \
       int8_t* codes) {                                                        \
-    return expand_pixels(pixels, num_pixels, num_channels, codes, bits);      \
+    expand_pixels(pixels, num_pixels, num_channels, codes, bits);             \
   }                                                                           \
   void tfmpq_pack_run_o##bits##__mve(const int8_t* codes, uint32_t num_codes, \
                                      uint8_t* run) {                          \
@@ -184,12 +300,3 @@ TFMPQ_INLINE void pack_run(const int8_t* codes, uint32_t num_codes,
 DEFINE(8)
 DEFINE(4)
 DEFINE(2)
-
-int32_t tfmpq_sum_of_bytes__mve(const int8_t* codes, uint32_t num_codes) {
-  int32_t sum = 0;
-  for (uint32_t i = num_codes / kTfmpqLanes; i > 0; --i) {
-    sum = vaddvaq_s8(sum, vldrbq_s8(codes));
-    codes += kTfmpqLanes;
-  }
-  return sum;
-}
