@@ -37,7 +37,8 @@ _LAYERS = (
     tiny_models training_batches weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware lowering
-    report report_page svg_charts tflite_file tflite_layout tflite_options
+    report report_page svg_charts tflite_builtin tflite_builtin_reference
+    tflite_builtin_shapes tflite_file tflite_layout tflite_options
     tflite_reader tflite_writer""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
