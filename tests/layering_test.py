@@ -39,11 +39,12 @@ _LAYERS = (
     """backends bazel_build c_text c_writer elf_sections firmware lowering
     report report_page svg_charts tflite_builtin tflite_builtin_reference
     tflite_builtin_shapes tflite_file tflite_layout tflite_options
-    tflite_reader tflite_writer""",
+    tflite_reader tflite_writer tflm_sources""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
     experiment_flags export exporting finetune pretrain pretraining
-    program_errors progress reporting search stages training_phases""",
+    program_errors progress reporting search stages tflm_deployment
+    training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4
