@@ -113,6 +113,12 @@ class BudgetConfig(_Part):
       "of --cores the one that needs most) or 'tflm' (.tflite).",
       ('c', 'tflm'),
   )
+  tflite_ops: str = _field(
+      'custom',
+      "Ops of backend 'tflm': 'custom', this project's, or 'builtin', those of "
+      'a stock TFLM: activations of 8 bits, weights of 8 or 4 bits.',
+      ('custom', 'builtin'),
+  )
 
   def __post_init__(self):
     super().__post_init__()
@@ -146,6 +152,9 @@ class SearchConfig(_Part):
       'Which tensors are searched; the others stay at 8 bits.',
       ('weights', 'activations', 'both'),
   )
+  search_bits: str = _field(
+      '2,4,8', 'Widths to choose from, comma-separated: two of 2, 4, 8 or all.'
+  )
   # Zero points per channel are worth 0.5 to 3 points at equal widths, and
   # nothing at equal bytes: default run with 4 epochs, reward split, 93.44 %
   # and cross-entropy 0.1789 per channel, 93.48 % and 0.1777 shared.
@@ -160,6 +169,21 @@ class SearchConfig(_Part):
       'Processor threads of TensorFlow; another number, other last bits.',
       minimum=1,
   )
+
+  def __post_init__(self):
+    super().__post_init__()
+    self.bit_widths()
+
+  def bit_widths(self) -> tuple[int, ...]:
+    """Returns the widths of search_bits, ascending; ValueError if wrong."""
+    words = self.search_bits.split(',')
+    widths = sorted({b for b in specs.BIT_WIDTHS if str(b) in words})
+    if len(widths) < 2 or len(widths) != len(words):
+      raise ValueError(
+          f'search_bits: expected at least two of {specs.BIT_WIDTHS}, such as '
+          f"'4,8', received {self.search_bits!r}"
+      )
+    return tuple(widths)
 
 
 @dataclasses.dataclass(frozen=True)

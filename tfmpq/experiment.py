@@ -84,6 +84,7 @@ class Experiment:
         budget.backend,
         self.per_channel_zero_points,
         self.targets,
+        budget.tflite_ops,
     )
 
   @property

@@ -13,6 +13,7 @@ from absl import logging
 import numpy as np
 import tqdm
 
+from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import deployment
 from tfmpq import evaluation
@@ -32,6 +33,7 @@ from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
 from tfmpq import specs
+from tfmpq import tflite_builtin
 from tfmpq import training_phases
 from tfmpq import user_paths
 from tfmpq.searchers import registry
@@ -53,6 +55,7 @@ def require_startable(experiment: Experiment) -> None:
       weights, wrong names.
   """
   _require_images(experiment)
+  _require_builtin_widths(experiment.config)
   _search_problem(experiment, evaluate=None).require_feasible()
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
   if needs_weights and not experiment.config.model.pretrain:
@@ -154,6 +157,11 @@ def export(experiment: Experiment) -> None:
   exports = [
       exporting.export_tflite(network, experiment.folder, codes),
       *(
+          [exporting.export_builtin(network, experiment.folder, codes)]
+          if experiment.config.budget.tflite_ops == 'builtin'
+          else []
+      ),
+      *(
           exporting.export_c(network, experiment.folder, target)
           for target in kernel_targets.Target
       ),
@@ -247,6 +255,7 @@ def _search_problem(
       budget=config.budget.budget(),
       evaluate=evaluate,
       search_tensors=config.search.search_tensors,
+      bit_widths=config.search.bit_widths(),
       evaluator=str((config.data, config.model, config.search)),
   )
 
@@ -274,6 +283,28 @@ def _require_images(experiment: Experiment) -> None:
           f"data set '{data.name}' has {len(examples)} images in its {split} "
           f'split, --{name}={asked} asks for more'
       )
+
+
+def _require_builtin_widths(config: config_lib.ExperimentConfig) -> None:
+  """Raises ValueError if a search could find what a stock TFLM cannot run."""
+  search = config.search
+  if config.budget.tflite_ops != 'builtin':
+    return
+  if (
+      search.search_tensors != 'weights'
+      or not {*search.bit_widths()} <= {*tflite_builtin.WEIGHT_BITS}
+      or search.weight_zero_points != 'shared'
+      or config.budget.backend != 'tflm'
+  ):
+    raise ValueError(
+        '--tflite_ops=builtin needs --backend=tflm --search_tensors=weights '
+        '--search_bits=4,8 --weight_zero_points=shared: a stock TFLM runs '
+        'activations of 8 bits and symmetric weights of 8 or 4 bits; received '
+        f'--backend={config.budget.backend} '
+        f'--search_tensors={search.search_tensors} '
+        f'--search_bits={search.search_bits} '
+        f'--weight_zero_points={search.weight_zero_points}'
+    )
 
 
 def _require_same_policy(experiment: Experiment) -> None:
