@@ -226,6 +226,9 @@ class DeployConfig(_Part):
   num_deploy_images: int = _field(
       20, 'Test images that each core runs.', minimum=1
   )
+  num_finetune_images: int = _field(
+      0, 'Training images of which a pass consists; 0: all.', minimum=0
+  )
 
   def __post_init__(self):
     super().__post_init__()
