@@ -20,14 +20,15 @@ _LAYERS = (
     """budgets config run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
-    float_network kernel_targets memory_model memory_planner offset_search
-    packing paper_memory quantization quantized_network ram_model
-    weight_layouts""",
+    float_ends float_network kernel_targets memory_model memory_planner
+    offset_search packing paper_memory quantization quantized_network
+    ram_model weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources
     datasets evaluation evaluators fashion_mnist finetuning float_ops
     float_statistics float_training float_weights graph_draft keras_graph
-    keras_layers mobilenet models qat quantized_forward quantizers
+    keras_layers labelled_files mobilenet models qat quantized_forward
+    quantizers
     reference_ops reproducibility searchers searchers.budget_growth
     searchers.ddpg searchers.environment searchers.episode_log
     searchers.episode_loop searchers.exploration searchers.greedy
@@ -36,7 +37,8 @@ _LAYERS = (
     searchers.search_state searchers.searcher searchers.sensitivity
     tiny_models training_batches weight_rounding""",
     # L3: lowering and the writers.
-    """backends bazel_build c_text c_writer elf_sections firmware lowering
+    """backends bazel_build c_text c_writer elf_sections firmware
+    float_models lowering tflite_graph tflite_keras
     report report_page svg_charts tflite_builtin tflite_builtin_reference
     tflite_builtin_shapes tflite_file tflite_layout tflite_options
     tflite_reader tflite_writer tflm_sources""",

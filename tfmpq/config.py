@@ -56,7 +56,7 @@ class DataConfig(_Part):
 
   dataset: str = _field(
       'fashion_mnist',
-      'fashion_mnist, tfds:<name>, folder:<path> or npz:<path>.',
+      'fashion_mnist, tfds:<name>, folder:<path>, npz:<path> or csv:<path>.',
   )
   data_dir: str = _field(
       '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
@@ -68,6 +68,13 @@ class DataConfig(_Part):
       2000,
       'Images of the reward split that score a policy in the search.',
       minimum=1,
+  )
+  reward_split: str = _field(
+      'held_out',
+      "Where reward images come from: 'held_out' of the training images, or "
+      "'train', the training images themselves; for samples on which nothing "
+      'is trained.',
+      ('held_out', 'train'),
   )
   num_calibration_images: int = _field(
       512,
@@ -86,6 +93,23 @@ class ModelConfig(_Part):
   width: float = _field(1.0, 'Channel multiplier of the network.')
   weights: str = _field(
       '', 'Float weights (.npz); empty: those that come with the model.'
+  )
+  float_model: str = _field(
+      '',
+      'A float network from a file instead of --model: .tflite (uint8, int8 or '
+      'float32, builtin operators), .h5 or .keras.',
+  )
+  input_range: str = _field(
+      '',
+      'LOW,HIGH: what the network of --float_model expects for pixels 0 and '
+      "255, such as '0,1'. Empty: (pixel - 128) / 128, or what a quantized "
+      '.tflite says.',
+  )
+  skip_outputs: int = _field(
+      0,
+      'Outputs of --float_model to leave out at the front, such as that of a '
+      "class 'background'.",
+      minimum=0,
   )
   pretrain: bool = _field(
       False, 'Train the float network anew instead of reading weights.'

@@ -56,9 +56,11 @@ def require_startable(experiment: Experiment) -> None:
   """
   _require_images(experiment)
   _require_builtin_widths(experiment.config)
+  experiment.require_fitting_data()
   _search_problem(experiment, evaluate=None).require_feasible()
+  model = experiment.config.model
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
-  if needs_weights and not experiment.config.model.pretrain:
+  if needs_weights and not (model.pretrain or model.float_model):
     path = _weights_path(experiment)
     if not path.exists():
       raise FileNotFoundError(
@@ -70,6 +72,21 @@ def make_float_network(experiment: Experiment) -> None:
   """Stage 'float': weights of the float network, BatchNorm folded."""
   if experiment.has(run_dir.FLOAT_NETWORK):
     return
+  if experiment.config.model.float_model:
+    network = experiment.read_float_model()
+  else:
+    network = _own_float_network(experiment)
+  run_dir.atomic_write(
+      experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
+  )
+  _save_whole(
+      experiment.folder / run_dir.FLOAT_NETWORK,
+      lambda path: float_network.save(network, path),
+  )
+
+
+def _own_float_network(experiment: Experiment) -> float_network.FloatNetwork:
+  """Returns the network of --model, trained or with stored weights."""
   config, data = experiment.config.model, experiment.data
   model = experiment.build_model()
   if config.pretrain:
@@ -84,14 +101,7 @@ def make_float_network(experiment: Experiment) -> None:
     )
   else:
     float_weights.load_weights(model, _weights_path(experiment))
-  network = keras_graph.fold(model)
-  run_dir.atomic_write(
-      experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
-  )
-  _save_whole(
-      experiment.folder / run_dir.FLOAT_NETWORK,
-      lambda path: float_network.save(network, path),
-  )
+  return keras_graph.fold(model)
 
 
 def search(experiment: Experiment) -> None:
