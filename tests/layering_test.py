@@ -29,6 +29,7 @@ _LAYERS = (
     float_statistics float_training float_weights graph_draft keras_graph
     keras_layers labelled_files mobilenet models qat quantized_forward
     quantizers
+    rank_statistics
     reference_ops reproducibility searchers searchers.budget_growth
     searchers.ddpg searchers.environment searchers.episode_log
     searchers.episode_loop searchers.exploration searchers.greedy
@@ -45,8 +46,8 @@ _LAYERS = (
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
     experiment_flags export exporting finetune pretrain pretraining
-    program_errors progress reporting search stages tflm_deployment
-    training_phases""",
+    program_errors progress reporting reward_study search stages
+    tflm_deployment training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4

@@ -226,6 +226,9 @@ class FinetuneConfig(_Part):
       'phase ends. The rate follows a cosine, so the last epochs are the best.',
       minimum=1,
   )
+  num_finetune_images: int = _field(
+      0, 'Training images of which a pass consists; 0: all.', minimum=0
+  )
   batch_size: int = _field(128, 'Images per training step.', minimum=1)
   learning_rate: float = _field(
       1e-3, 'Peak learning rate (Adam, cosine).', minimum=0
@@ -249,9 +252,6 @@ class DeployConfig(_Part):
   )
   num_deploy_images: int = _field(
       20, 'Test images that each core runs.', minimum=1
-  )
-  num_finetune_images: int = _field(
-      0, 'Training images of which a pass consists; 0: all.', minimum=0
   )
 
   def __post_init__(self):

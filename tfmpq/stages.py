@@ -57,7 +57,7 @@ def require_startable(experiment: Experiment) -> None:
   _require_images(experiment)
   _require_builtin_widths(experiment.config)
   experiment.require_fitting_data()
-  _search_problem(experiment, evaluate=None).require_feasible()
+  search_problem(experiment, evaluate=None).require_feasible()
   model = experiment.config.model
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
   if needs_weights and not (model.pretrain or model.float_model):
@@ -109,7 +109,7 @@ def search(experiment: Experiment) -> None:
   if experiment.has(run_dir.POLICY):
     return
   config = experiment.config.search
-  problem = _search_problem(experiment, experiment.evaluator)
+  problem = search_problem(experiment, experiment.evaluator)
   with progress.SearchProgressBar(
       config.searcher, config.episodes, experiment.folder / run_dir.TENSORBOARD
   ) as bar:
@@ -151,9 +151,14 @@ def finetune(experiment: Experiment) -> None:
       experiment.evaluator.calibrated(eight_bits),
       run_dir.QUANTIZED_NETWORK_INT8,
   )
-  trained, records = training_phases.train(experiment)
-  experiment.write_json(run_dir.FINETUNE, records)
-  _save_integer(experiment, trained, run_dir.QUANTIZED_NETWORK)
+  trained = training_phases.train(
+      experiment,
+      experiment.policy,
+      experiment.folder / run_dir.FINETUNE_STATE,
+      experiment.config.search.seed,
+  )
+  experiment.write_json(run_dir.FINETUNE, trained.records)
+  _save_integer(experiment, trained.network, run_dir.QUANTIZED_NETWORK)
 
 
 def export(experiment: Experiment) -> None:
@@ -255,9 +260,10 @@ def evaluate_integer(
   return evaluation.from_logits(logits, examples.labels)
 
 
-def _search_problem(
+def search_problem(
     experiment: Experiment, evaluate
 ) -> searcher_lib.SearchProblem:
+  """Returns what a searcher gets; `evaluate` may be None to ask for bytes."""
   config = experiment.config
   return searcher_lib.SearchProblem(
       network=experiment.spec,
@@ -283,6 +289,12 @@ def _require_images(experiment: Experiment) -> None:
       (
           'num_calibration_images',
           config.data.num_calibration_images,
+          'train',
+          data.train,
+      ),
+      (
+          'num_finetune_images',
+          config.finetune.num_finetune_images,
           'train',
           data.train,
       ),
