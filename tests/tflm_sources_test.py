@@ -38,12 +38,12 @@ def test_every_kernel_of_a_model_is_registered_once(target):
   tflite = tflm_networks.tflite(network, target)
   calls = _calls(tflite)
   assert [call.split('<')[0] for call in calls] == [
-      'AddAdd',
-      'AddAveragePool2D',
-      'AddConv2D',
-      'AddDepthwiseConv2D',
-      'AddFullyConnected',
-      'AddMaxPool2D',
+      'RegisterAdd',
+      'RegisterAveragePool2D',
+      'RegisterConv2D',
+      'RegisterDepthwiseConv2D',
+      'RegisterFullyConnected',
+      'RegisterMaxPool2D',
   ]
   spec, policy = network.spec, network.policy
   expected = set()
@@ -55,7 +55,7 @@ def test_every_kernel_of_a_model_is_registered_once(target):
       ]
       kernel = 'Kernel' if target == 'dsp' else 'PortableKernel'
       expected.add(f'{kernel}<{", ".join(map(str, bits))}>')
-  convolution = calls[2].removeprefix('AddConv2D< ')
+  convolution = calls[2].removeprefix('RegisterConv2D< ')
   assert convolution == ', '.join(sorted(expected)) + '>(resolver)'
   # Depthwise convolutions and pools have one layout, and kernels for it.
   assert 'Portable' not in calls[1] + calls[3]

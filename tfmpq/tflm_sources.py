@@ -96,6 +96,22 @@ def model_ops(tflite: bytes) -> str:
   Raises:
     ValueError: not a .tflite, or it has an op that is not known here.
   """
+  calls = registrations(tflite)
+  lines = [
+      f'  if (status == kTfLiteOk) {{\n    status = {call};\n  }}'
+      for call in calls
+  ]
+  has_own = any(not call.startswith('resolver.') for call in calls)
+  include = '#include "tflm_ext/ops/register_ops.h"\n' if has_own else ''
+  return _OPS.format(include=include, lines='\n'.join(lines))
+
+
+def registrations(tflite: bytes) -> list[str]:
+  """Returns C++ calls that add the ops of a model to `resolver`, sorted.
+
+  Raises:
+    ValueError: not a .tflite, or it has an op that is not known here.
+  """
   operators = tflite_file.parse(tflite).operators
   kernels: dict[specs.Op, set[str]] = {}
   calls = set()
@@ -106,12 +122,7 @@ def model_ops(tflite: bytes) -> str:
     else:
       calls.add(_builtin_call(operator.builtin))
   calls |= {_custom_call(op, names) for op, names in kernels.items()}
-  lines = [
-      f'  if (status == kTfLiteOk) {{\n    status = {call};\n  }}'
-      for call in sorted(calls)
-  ]
-  include = '#include "tflm_ext/ops/register_ops.h"\n' if kernels else ''
-  return _OPS.format(include=include, lines='\n'.join(lines))
+  return sorted(calls)
 
 
 def _kernel(op: specs.Op, options: bytes) -> str:
@@ -127,7 +138,7 @@ def _kernel(op: specs.Op, options: bytes) -> str:
 def _custom_call(op: specs.Op, kernels: Iterable[str]) -> str:
   name = tflite_options.CUSTOM_CODES[op].removeprefix('Tfmpq')
   arguments = ',\n        '.join(sorted(kernels))
-  return f'Add{name}<\n        {arguments}>(resolver)'
+  return f'Register{name}<\n        {arguments}>(resolver)'
 
 
 def _builtin_call(name: str) -> str:

@@ -6,7 +6,7 @@ tfmpq/tflm_sources.py writes it.
 """
 
 load("//tools:cc.bzl", "c_binary", "c_firmware", "c_library", "cxx_library")
-load("//tools:kernel_test.bzl", "kernel_test")
+load("//tools:kernel_test.bzl", "kernel_test", "tflm_test")
 load("//tools/arm:mcu.bzl", "CORES", "mcu_binary")
 
 _RUNNER_SOURCE = "//tflm_ext/runners:model_runner.c"
@@ -146,5 +146,35 @@ def model_test(name, model, images, expected, **kwargs):
             expected,
         ],
         deps = [model] + _RUNNER_DEPS,
+        **kwargs
+    )
+
+def tflm_model_test(name, model, images, expected, **kwargs):
+    """tflm_test (host, sanitized, every core) that runs a model on images.
+
+    Args:
+      name: of the tests.
+      model: a tflm_model.
+      images: file of the images' codes.
+      expected: file of the codes that the model must give.
+      **kwargs: passed to tflm_test.
+    """
+    tflm_test(
+        name = name,
+        srcs = [],
+        args = [
+            "embedded",
+            "0",
+            "$(rootpath %s)" % images,
+            "$(rootpath %s)" % expected,
+        ],
+        data = [
+            images,
+            expected,
+        ],
+        deps = [
+            "//tflm_ext/runners:tflm_runner",
+            model,
+        ],
         **kwargs
     )
