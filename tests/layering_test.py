@@ -28,9 +28,8 @@ _LAYERS = (
     datasets evaluation evaluators fashion_mnist finetuning float_ops
     float_statistics float_training float_weights graph_draft keras_graph
     keras_layers labelled_files mobilenet models qat quantized_forward
-    quantizers
-    rank_statistics
-    reference_ops reproducibility searchers searchers.budget_growth
+    quantizers rank_statistics reference_ops reproducibility
+    searchers searchers.budget_growth
     searchers.ddpg searchers.environment searchers.episode_log
     searchers.episode_loop searchers.exploration searchers.greedy
     searchers.mlp searchers.observation searchers.random_search
@@ -39,9 +38,9 @@ _LAYERS = (
     tiny_models training_batches weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware
-    float_models lowering tflite_graph tflite_keras
-    report report_page svg_charts tflite_builtin tflite_builtin_reference
-    tflite_builtin_shapes tflite_file tflite_layout tflite_options
+    float_models lowering report report_page reward_correlation svg_charts
+    tflite_builtin tflite_builtin_reference tflite_builtin_shapes tflite_file
+    tflite_graph tflite_keras tflite_layout tflite_options
     tflite_reader tflite_writer tflm_sources""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
