@@ -23,11 +23,11 @@ def network(name: str, seed: int = 0) -> float_network.FloatNetwork:
     seed: of the weights.
   """
   builder = {
-      'bottlenecks': _bottlenecks,
+      'bottlenecks': bottlenecks,
       'residual': lambda: models.build_model(
           'resnet8', input_shape=(12, 10, 3), width=0.25
       ),
-      'pools': _pools,
+      'pools': pools,
       'wide_kernel': lambda: models.build_model(
           'ds_cnn', input_shape=(19, 8, 1), width=0.2
       ),
@@ -90,7 +90,7 @@ def evaluator(
   )
 
 
-def _bottlenecks() -> keras.Model:
+def bottlenecks() -> keras.Model:
   """Two inverted residuals as in MobileNetV2, with ReLU6."""
   inputs = keras.Input((9, 11, 3), name='input')
   x = layers.Conv2D(7, 3, 2, 'same', activation='relu6', name='stem')(inputs)
@@ -109,7 +109,7 @@ def _bottlenecks() -> keras.Model:
   return keras.Model(inputs, layers.Dense(10, name='logits')(x), name='v2')
 
 
-def _pools() -> keras.Model:
+def pools() -> keras.Model:
   """Padded and strided pools of both kinds, on signed and unsigned tensors."""
   inputs = keras.Input((13, 10, 2), name='input')
   x = layers.Conv2D(6, (3, 2), (2, 1), 'same', name='conv_1')(inputs)

@@ -105,3 +105,13 @@ def test_unknown_part_in_a_file_names_the_nearest():
 )
 def test_sizes_with_units(text, num_bytes):
   assert budgets.parse_bytes(text) == num_bytes
+
+
+def test_search_bits_are_widths_in_ascending_order():
+  for text, widths in (('2,4,8', (2, 4, 8)), ('8,4', (4, 8)), ('2,8', (2, 8))):
+    fields = {'search_bits': text}
+    changed = config.override(config.ExperimentConfig(), fields)
+    assert changed.search.bit_widths() == widths
+  for text in ('', '4', '4,4', '4,16', '2,4,8,'):
+    with pytest.raises(ValueError, match='search_bits: expected at least two'):
+      config.override(config.ExperimentConfig(), {'search_bits': text})

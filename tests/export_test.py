@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from tests import mixed_network
+from tests import mobilenet_specs
 from tfmpq import c_writer
 from tfmpq import exporting
 from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import run_dir
+from tfmpq import specs
+from tfmpq import tflite_builtin
+from tfmpq import tflite_file
 from tfmpq import tflite_reader
 from tfmpq import tflite_writer
 
@@ -215,3 +219,55 @@ def test_random_codes_cover_the_input_range(network):
   assert codes.dtype == np.int8
   assert codes.shape == (50, *mixed_network.INPUT_SHAPE)
   assert (codes.min(), codes.max()) == (-128, 127)
+
+
+@pytest.fixture(name='builtin_folder')
+def _builtin_folder(tmp_path) -> pathlib.Path:
+  """A run whose network a stock TFLM can run."""
+  spec = mobilenet_specs.mobilenet_v1(0.25, 32, 1, 2)
+  bits = {t.name: 4 + 4 * (i % 2) for i, t in enumerate(spec.weights)}
+  policy = specs.QuantizationPolicy.uniform(spec, 8, 8).with_bits(bits)
+  network = mixed_network.random_network(
+      spec, policy, False, np.random.default_rng(3)
+  )
+  quantized_network.save(network, tmp_path / run_dir.QUANTIZED_NETWORK)
+  return tmp_path
+
+
+def test_builtin_ops_are_written_on_request(builtin_folder):
+  result = _run(f'--run_dir={builtin_folder}', '--tflite_ops=builtin', '--noc')
+  assert result.returncode == 0, result.stderr
+  model = tflite_file.parse(
+      (builtin_folder / run_dir.TFLITE_BUILTIN).read_bytes()
+  )
+  assert all(operator.builtin for operator in model.operators)
+  assert (builtin_folder / run_dir.TFLITE).exists()
+  assert result.stdout.count('bytes written') == 2
+
+
+def test_builtin_ops_refuse_other_widths_in_one_line(folder):
+  result = _run(f'--run_dir={folder}', '--tflite_ops=builtin', '--noc')
+  assert result.returncode == 1
+  assert result.stderr.startswith('export: --tflite_ops=builtin needs')
+  assert not (folder / run_dir.TFLITE_BUILTIN).exists()
+
+
+def test_a_builtin_layer_far_from_the_network_is_refused(
+    builtin_folder, monkeypatch
+):
+  network = exporting.load_network(builtin_folder)
+  codes = exporting.random_codes(network, 2, 0)
+  layer = network.spec.layers[0]
+  before = network.constants[layer.name]
+  bias = before.bias + np.abs(before.bias).max() * 4
+  wrong = dataclasses.replace(
+      network,
+      constants={
+          **network.constants,
+          layer.name: dataclasses.replace(before, bias=bias),
+      },
+  )
+  data = tflite_builtin.write(wrong)
+  monkeypatch.setattr(tflite_builtin, 'write', lambda _: data)
+  with pytest.raises(ValueError, match=f"'{layer.name}' of model_builtin"):
+    exporting.export_builtin(network, builtin_folder, codes)

@@ -54,6 +54,14 @@ def _inputs(name: str = 'test') -> report.ReportInputs:
               'cross_entropy': 0.25,
           }
       ],
+      exports={
+          name: {
+              'flash_bytes': flash_bytes,
+              'arena_bytes': 640,
+              'predicted': {'ram_bytes': 1712, 'flash_bytes': flash_bytes},
+          }
+          for name, flash_bytes in (('tflm', 7008), ('tflm_builtin', 8016))
+      },
       accuracy={
           key: evaluation.Evaluation(0.9, 0.3, 10000)
           for key in (

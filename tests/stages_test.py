@@ -46,6 +46,28 @@ def _with_weights(make, tmp_path):
   return make(weights=str(path))
 
 
+def test_builtin_ops_need_a_search_among_what_they_run(make):
+  fields = {
+      'tflite_ops': 'builtin',
+      'backend': 'tflm',
+      'search_tensors': 'weights',
+      'search_bits': '4,8',
+      'weight_zero_points': 'shared',
+      'ram': '20kB',
+      'flash': '20kB',
+  }
+  stages.require_startable(make(pretrain=True, **fields))
+  for name, value in (
+      ('backend', 'c'),
+      ('search_tensors', 'both'),
+      ('search_bits', '2,4,8'),
+      ('weight_zero_points', 'per_channel'),
+  ):
+    wrong = make(pretrain=True, **{**fields, name: value})
+    with pytest.raises(ValueError, match=f'received .*--{name}={value}'):
+      stages.require_startable(wrong)
+
+
 def test_an_infeasible_ram_budget_names_minimum_and_binding_layer(make):
   experiment = make(pretrain=True, ram='100B')
   with pytest.raises(budgets.BudgetError) as error:

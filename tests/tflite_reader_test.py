@@ -62,17 +62,11 @@ def test_other_files_are_refused():
       tflite_reader.read(data)
 
 
-def test_builtin_ops_are_refused():
-  data = bytearray(_data())
-  schema = tflite_file.schema
-  model = schema.Model.GetRootAs(data, 0)
-  for field in (4, 10):  # deprecated_builtin_code and builtin_code
-    table = model.OperatorCodes(0)._tab
-    data[table.Pos + table.Offset(field)] = schema.BuiltinOperator.CONV_2D
-  with pytest.raises(
-      ValueError, match='expected a custom op, received builtin'
-  ):
-    tflite_reader.read(bytes(data))
+def test_builtin_ops_are_refused(model):
+  builtin = tflite_file.Operator('', (0, 1), (2,), builtin='ADD')
+  operators = (*model.operators[:_ADD], builtin)
+  with pytest.raises(ValueError, match="there is no op 'ADD'"):
+    _read(dataclasses.replace(model, operators=operators))
 
 
 def test_unknown_ops_are_refused(model):

@@ -56,7 +56,7 @@ class DataConfig(_Part):
 
   dataset: str = _field(
       'fashion_mnist',
-      'fashion_mnist, tfds:<name>, folder:<path> or npz:<path>.',
+      'fashion_mnist, tfds:<name>, folder:<path>, npz:<path> or csv:<path>.',
   )
   data_dir: str = _field(
       '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
@@ -68,6 +68,13 @@ class DataConfig(_Part):
       2000,
       'Images of the reward split that score a policy in the search.',
       minimum=1,
+  )
+  reward_split: str = _field(
+      'held_out',
+      "Where reward images come from: 'held_out' of the training images, or "
+      "'train', the training images themselves; for samples on which nothing "
+      'is trained.',
+      ('held_out', 'train'),
   )
   num_calibration_images: int = _field(
       512,
@@ -86,6 +93,23 @@ class ModelConfig(_Part):
   width: float = _field(1.0, 'Channel multiplier of the network.')
   weights: str = _field(
       '', 'Float weights (.npz); empty: those that come with the model.'
+  )
+  float_model: str = _field(
+      '',
+      'A float network from a file instead of --model: .tflite (uint8, int8 or '
+      'float32, builtin operators), .h5 or .keras.',
+  )
+  input_range: str = _field(
+      '',
+      'LOW,HIGH: what the network of --float_model expects for pixels 0 and '
+      "255, such as '0,1'. Empty: (pixel - 128) / 128, or what a quantized "
+      '.tflite says.',
+  )
+  skip_outputs: int = _field(
+      0,
+      'Outputs of --float_model to leave out at the front, such as that of a '
+      "class 'background'.",
+      minimum=0,
   )
   pretrain: bool = _field(
       False, 'Train the float network anew instead of reading weights.'
@@ -112,6 +136,12 @@ class BudgetConfig(_Part):
       "Deployment whose memory counts: 'c' (plain C, of the instruction sets "
       "of --cores the one that needs most) or 'tflm' (.tflite).",
       ('c', 'tflm'),
+  )
+  tflite_ops: str = _field(
+      'custom',
+      "Ops of backend 'tflm': 'custom', this project's, or 'builtin', those of "
+      'a stock TFLM: activations of 8 bits, weights of 8 or 4 bits.',
+      ('custom', 'builtin'),
   )
 
   def __post_init__(self):
@@ -146,6 +176,9 @@ class SearchConfig(_Part):
       'Which tensors are searched; the others stay at 8 bits.',
       ('weights', 'activations', 'both'),
   )
+  search_bits: str = _field(
+      '2,4,8', 'Widths to choose from, comma-separated: two of 2, 4, 8 or all.'
+  )
   # Zero points per channel are worth 0.5 to 3 points at equal widths, and
   # nothing at equal bytes: default run with 4 epochs, reward split, 93.44 %
   # and cross-entropy 0.1789 per channel, 93.48 % and 0.1777 shared.
@@ -160,6 +193,21 @@ class SearchConfig(_Part):
       'Processor threads of TensorFlow; another number, other last bits.',
       minimum=1,
   )
+
+  def __post_init__(self):
+    super().__post_init__()
+    self.bit_widths()
+
+  def bit_widths(self) -> tuple[int, ...]:
+    """Returns the widths of search_bits, ascending; ValueError if wrong."""
+    words = self.search_bits.split(',')
+    widths = sorted({b for b in specs.BIT_WIDTHS if str(b) in words})
+    if len(widths) < 2 or len(widths) != len(words):
+      raise ValueError(
+          f'search_bits: expected at least two of {specs.BIT_WIDTHS}, such as '
+          f"'4,8', received {self.search_bits!r}"
+      )
+    return tuple(widths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +225,9 @@ class FinetuneConfig(_Part):
       'Epochs without a better cross-entropy on the reward split after which a '
       'phase ends. The rate follows a cosine, so the last epochs are the best.',
       minimum=1,
+  )
+  num_finetune_images: int = _field(
+      0, 'Training images of which a pass consists; 0: all.', minimum=0
   )
   batch_size: int = _field(128, 'Images per training step.', minimum=1)
   learning_rate: float = _field(

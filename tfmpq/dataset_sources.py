@@ -11,7 +11,13 @@ import numpy as np
 
 _NPZ_ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 _READ_BATCH_SIZE = 512
-_FORMS = ('fashion_mnist', 'tfds:<name>', 'folder:<path>', 'npz:<path>')
+_FORMS = (
+    'fashion_mnist',
+    'tfds:<name>',
+    'folder:<path>',
+    'npz:<path>',
+    'csv:<path>',
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +50,8 @@ def read(name, data_dir, download, image_size) -> SourceData:
     return _read_folder(pathlib.Path(rest).expanduser(), image_size)
   if kind == 'npz' and rest:
     return _read_npz(pathlib.Path(rest).expanduser())
+  if kind == 'csv' and rest:
+    return _read_csv(pathlib.Path(rest).expanduser(), image_size)
   nearest = difflib.get_close_matches(name, _FORMS, n=1, cutoff=0)[0]
   raise ValueError(
       f"unknown data set '{name}'; did you mean '{nearest}'? Expected one of"
@@ -152,6 +160,15 @@ def _read_folder(path, image_size):
           f' {path / split}, found no such folder'
       )
   return _read_builder(tfds.ImageFolder(str(path)), 'test', image_size)
+
+
+def _read_csv(path, image_size):
+  from tfmpq import labelled_files  # pylint: disable=import-outside-toplevel
+
+  examples = labelled_files.read(path, image_size)
+  num_classes = 1 + max(int(labels.max()) for _, labels in examples.values())
+  names = tuple(str(label) for label in range(num_classes))
+  return SourceData(names, *examples['train'], *examples['test'])
 
 
 def _read_npz(path):

@@ -6,6 +6,7 @@ One interface for every source:
   tfds:<name>     any tfds data set of images with integer labels
   folder:<path>   <path>/{train,test}/<class>/*.{png,jpg,jpeg}
   npz:<path>      arrays x_train, y_train, x_test, y_test
+  csv:<path>      a list of files with their labels; see labelled_files
 
 The *reward* split is held out of the training images and drives the search;
 the test split is for the final figures only.
@@ -137,20 +138,24 @@ def load_dataset(
     download: bool = False,
     image_size: tuple[int, int] | None = None,
     num_reward: int | None = None,
+    reward_from_train: bool = False,
 ) -> Dataset:
   """Returns a data set by name; the module's docstring lists the names.
 
   Without `download` nothing reaches for the network.
 
   Args:
-    name: 'fashion_mnist', 'tfds:<name>', 'folder:<path>' or 'npz:<path>'.
+    name: 'fashion_mnist', 'tfds:<name>', 'folder:<path>', 'npz:<path>' or
+      'csv:<path>'.
     data_dir: tfds data directory; None for $TFDS_DATA_DIR or, where that is
       not set, ~/.cache/tfmpq/tfds.
     download: Whether tfds may download what is missing.
-    image_size: (height, width) to which images of a folder are resized; None
-      where all have the same size.
+    image_size: (height, width) to which images of a folder or list are
+      resized; None where all have the same size.
     num_reward: Images held out of training for the reward; None for one in
       twelve (5,000 of Fashion-MNIST's 60,000).
+    reward_from_train: the training images are the reward images, too. For
+      small samples on which nothing is trained.
 
   Raises:
     FileNotFoundError: The data are not there; the message says what was looked
@@ -160,13 +165,14 @@ def load_dataset(
   source = dataset_sources.read(
       name, _resolve_data_dir(data_dir), download, image_size
   )
-  return make_dataset(name, source, num_reward)
+  return make_dataset(name, source, num_reward, reward_from_train)
 
 
 def make_dataset(
     name: str,
     source: dataset_sources.SourceData,
     num_reward: int | None = None,
+    reward_from_train: bool = False,
 ) -> Dataset:
   """Returns the data set of a source: ordered, with the reward split held out.
 
@@ -175,6 +181,9 @@ def make_dataset(
   """
   train = _in_content_order(source.train_images, source.train_labels)
   test = _in_content_order(source.test_images, source.test_labels)
+  class_names = tuple(source.class_names)
+  if reward_from_train:
+    return Dataset(name, class_names, train=train, reward=train, test=test)
   if num_reward is None:
     num_reward = max(1, len(train) // _TRAIN_IMAGES_PER_REWARD_IMAGE)
   if not 1 <= num_reward < len(train):
@@ -185,7 +194,7 @@ def make_dataset(
   held_out = _stratified_mask(train.labels, num_reward)
   return Dataset(
       name=name,
-      class_names=tuple(source.class_names),
+      class_names=class_names,
       train=Examples(train.images[~held_out], train.labels[~held_out]),
       reward=Examples(train.images[held_out], train.labels[held_out]),
       test=test,

@@ -1,4 +1,6 @@
-"""Builds an exported model, runs it on each core, measures and compares.
+"""Builds a model exported as C, runs it on each core, measures and compares.
+
+`tflm_deployment` does the same under TFLite Micro.
 
 A run directory receives
 
@@ -50,22 +52,28 @@ class DeployResult:
   None stands for what cannot be measured there.
 
   Attributes:
-    backend: 'c'.
+    backend: 'c' or 'tflm'.
     target: instruction set whose kernels the export calls.
     core: one of CORES.
     machine: what ran it, such as 'mps2-an386 (QEMU)'.
     num_images: how many images it ran.
     logits_equal: whether all their logits equal the reference's, to the bit.
-    ram_bytes_predicted: bytes of the arena by the memory model.
-    ram_bytes_measured: end of the bytes of the arena that were written, rounded
-      up to the arena's alignment of 16.
+    ram_bytes_predicted: bytes of the arena by the memory model; on the host,
+      whose pointers are longer, there is no such figure of 'tflm'.
+    ram_bytes_measured: of 'c', the end of the bytes of the arena that were
+      written, rounded up to the arena's alignment of 16; of 'tflm', the
+      smallest arena with which the interpreter starts.
     stack_bytes: stack that one inference needs; not part of ram_bytes.
     flash_bytes_predicted: bytes of constants by the memory model.
     const_bytes: bytes of the model's constants in the ELF file.
-    code_bytes: .text and .rodata of the kernels in use and of the model's
-      calls, without libc, start-up and test program.
+    code_bytes: .text and .rodata of the kernels in use, and of the model's
+      calls or of the ops and TFLM, without libc, start-up and test program.
     instructions: the most that any of the images took. Not cycles.
     instructions_min: the fewest.
+    tflm_code_bytes: those of code_bytes that are in TFLM's library.
+    arena_used_bytes: what TFLM reports of an arena with room to spare.
+    arena_head_bytes: of these, activations and scratch memory.
+    arena_tail_bytes: of these, structures that live as long as the interpreter.
   """
 
   backend: str
@@ -74,7 +82,7 @@ class DeployResult:
   machine: str
   num_images: int
   logits_equal: bool
-  ram_bytes_predicted: int
+  ram_bytes_predicted: int | None
   ram_bytes_measured: int
   stack_bytes: int | None
   flash_bytes_predicted: int
@@ -82,13 +90,17 @@ class DeployResult:
   code_bytes: int | None
   instructions: int | None
   instructions_min: int | None
+  tflm_code_bytes: int | None = None
+  arena_used_bytes: int | None = None
+  arena_head_bytes: int | None = None
+  arena_tail_bytes: int | None = None
 
   def problems(self) -> list[str]:
     """Returns what differs from what was predicted; empty if all is well."""
     found = []
     if not self.logits_equal:
       found.append('logits differ from the reference')
-    if self.ram_bytes_measured != self.ram_bytes_predicted:
+    if self.ram_bytes_predicted not in (None, self.ram_bytes_measured):
       found.append(
           f'arena: {self.ram_bytes_predicted} bytes predicted, '
           f'{self.ram_bytes_measured} measured'

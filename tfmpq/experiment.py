@@ -13,6 +13,7 @@ from tfmpq import backends
 from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import evaluators
+from tfmpq import float_models
 from tfmpq import float_network as float_network_lib
 from tfmpq import float_ops
 from tfmpq import keras_graph
@@ -55,7 +56,17 @@ class Experiment:
         user_paths.resolve_dataset(self.config.data.dataset),
         data_dir=user_paths.resolve(data_dir) if data_dir else None,
         download=self.config.data.download,
+        image_size=self._image_size,
+        reward_from_train=self.config.data.reward_split == 'train',
     )
+
+  @property
+  def _image_size(self) -> tuple[int, int] | None:
+    """(height, width) that the network dictates, if it comes from a file."""
+    if not self.config.model.float_model:
+      return None
+    height, width, _ = self.spec.tensor(self.spec.input).shape
+    return height, width
 
   @functools.cached_property
   def spec(self) -> specs.NetworkSpec:
@@ -63,7 +74,33 @@ class Experiment:
     path = self.folder / run_dir.NETWORK_SPEC
     if path.exists():
       return specs.NetworkSpec.from_json(path.read_text())
+    if self.config.model.float_model:
+      return self.read_float_model().spec
     return keras_graph.fold(self.build_model()).spec
+
+  def require_fitting_data(self) -> None:
+    """Raises ValueError unless images and labels are ones of the network."""
+    expected = self.spec.tensor(self.spec.input).shape
+    num_outputs = self.spec.tensor(self.spec.output).num_elements
+    if self.data.image_shape != expected:
+      raise ValueError(
+          f"data set '{self.data.name}' has images {self.data.image_shape}, the"
+          f' network reads {expected}'
+      )
+    if self.data.num_classes > num_outputs:
+      raise ValueError(
+          f"data set '{self.data.name}' has labels up to "
+          f'{self.data.num_classes - 1}, the network has {num_outputs} outputs'
+      )
+
+  def read_float_model(self) -> float_network_lib.FloatNetwork:
+    """Returns the network of --float_model."""
+    model = self.config.model
+    return float_models.read(
+        user_paths.resolve(model.float_model),
+        model.input_range,
+        model.skip_outputs,
+    )
 
   def build_model(self) -> keras.Model:
     """Returns the Keras model with fresh random weights."""
@@ -84,6 +121,7 @@ class Experiment:
         budget.backend,
         self.per_channel_zero_points,
         self.targets,
+        budget.tflite_ops,
     )
 
   @property

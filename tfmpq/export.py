@@ -7,6 +7,10 @@ leave there, and writes
 
   <run_dir>/model.tflite          for TensorFlow Lite Micro: custom ops, packed
                                   weights and activations, memory plan
+  <run_dir>/model_builtin.tflite  with --tflite_ops=builtin: the same network in
+                                  TFLM's own ops, for firmware without this
+                                  project's; all activations must have 8 bits,
+                                  weights 8 or 4 bits and shared zero points
   <run_dir>/model.c, model.h      plain C99: constants, one arena, no
                                   interpreter, no heap
   <run_dir>/dsp/, mve/            the same for cores with DSP instructions
@@ -27,6 +31,7 @@ Writing only one of the two:
 from absl import app
 from absl import flags
 
+from tfmpq import choice_flags
 from tfmpq import config
 from tfmpq import exporting
 from tfmpq import kernel_targets
@@ -41,6 +46,12 @@ _RUN_DIR = flags.DEFINE_string(
     'Folder that holds quantized_network.npz; the files are written there.',
 )
 _TFLITE = flags.DEFINE_bool('tflite', True, 'Write model.tflite.')
+_TFLITE_OPS = choice_flags.define(
+    'tflite_ops',
+    'custom',
+    ['custom', 'builtin'],
+    "'builtin': write model_builtin.tflite, too.",
+)
 _C = flags.DEFINE_bool('c', True, 'Write model.c and model.h for every target.')
 _CHECK_IMAGES = flags.DEFINE_integer(
     'check_images',
@@ -62,7 +73,7 @@ def main(argv: list[str]) -> None:
 
 def export() -> None:
   """Exports as the flags say and prints one line per file."""
-  if not (_TFLITE.value or _C.value):
+  if not (_TFLITE.value or _C.value or _TFLITE_OPS.value == 'builtin'):
     raise ValueError('nothing to write: --notflite and --noc exclude both')
   folder = user_paths.resolve(_RUN_DIR.value)
   network = exporting.load_network(folder)
@@ -71,6 +82,9 @@ def export() -> None:
     codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
     exports.append(exporting.export_tflite(network, folder, codes))
     print(f'model.tflite, read back: equal logits on {len(codes)} images')
+  if _TFLITE_OPS.value == 'builtin':
+    codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
+    exports.append(exporting.export_builtin(network, folder, codes))
   if _C.value:
     exports += [
         exporting.export_c(network, folder, target)

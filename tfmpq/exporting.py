@@ -21,6 +21,9 @@ from tfmpq import memory_planner
 from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
+from tfmpq import tflite_builtin
+from tfmpq import tflite_builtin_reference
+from tfmpq import tflite_file
 from tfmpq import tflite_reader
 from tfmpq import tflite_writer
 
@@ -40,6 +43,7 @@ class Export:
     arena_bytes: activations under the exported memory plan; equals the
       predicted RAM of backend 'c', whereas TFLM adds structures of its own.
     flash_bytes: written constants; equals the predicted FLASH.
+    tflite_ops: of 'tflm', 'custom' or 'builtin'.
   """
 
   backend: str
@@ -48,11 +52,14 @@ class Export:
   predicted: budgets.MemoryFootprint
   arena_bytes: int
   flash_bytes: int
+  tflite_ops: str = 'custom'
 
   @property
   def name(self) -> str:
-    """Key of the export in files: tflm, c_portable, c_dsp or c_mve."""
-    return 'tflm' if self.backend == 'tflm' else c_export_name(self.target)
+    """Key of the export in files: tflm, tflm_builtin, c_portable, ..."""
+    if self.backend == 'c':
+      return c_export_name(self.target)
+    return 'tflm' if self.tflite_ops == 'custom' else 'tflm_builtin'
 
 
 def c_export_name(target: kernel_targets.Target) -> str:
@@ -117,6 +124,65 @@ def export_tflite(
     )
   run_dir.atomic_write(export.paths[0], data)
   return export
+
+
+def export_builtin(
+    network: quantized_network.QuantizedNetwork,
+    folder: pathlib.Path,
+    codes: np.ndarray,
+) -> Export:
+  """Writes model_builtin.tflite, for a TFLM without this project's ops.
+
+  Args:
+    network: what to write.
+    folder: the run directory.
+    codes: int8 [N, H, W, C] codes of images on which each layer of the file
+      may differ from the network's by one code, where both get equal inputs.
+
+  Raises:
+    ValueError: builtin ops cannot compute the network, or size or codes are
+      not what they should be.
+  """
+  data = tflite_builtin.write(network)
+  predicted = _predicted(network, 'tflm', _PORTABLE, 'builtin')
+  buffers = memory_planner.activation_buffers(
+      network.spec, network.policy, in_place=False
+  )
+  export = Export(
+      backend='tflm',
+      target=_PORTABLE,
+      paths=(folder / run_dir.TFLITE_BUILTIN,),
+      predicted=predicted,
+      arena_bytes=memory_planner.tflm_greedy_plan(buffers).size_bytes,
+      flash_bytes=len(data),
+      tflite_ops='builtin',
+  )
+  _check_sizes(export)
+  _check_builtin_layers(data, network, codes)
+  run_dir.atomic_write(export.paths[0], data)
+  return export
+
+
+def _check_builtin_layers(
+    data: bytes,
+    network: quantized_network.QuantizedNetwork,
+    codes: np.ndarray,
+) -> None:
+  """Raises ValueError if a layer is further than rounding from the network."""
+  model = tflite_file.parse(data)
+  outputs = {
+      model.tensors[index].name: values
+      for index, values in tflite_builtin_reference.run_operators(model, codes)
+  }
+  for layer in network.spec.layers:
+    inputs = tuple(outputs[name] for name in layer.inputs)
+    expected = reference_ops.run_layer(network, layer, inputs)
+    apart = np.abs(expected.astype(np.int64) - outputs[layer.output]).max()
+    if apart > 1:
+      raise ValueError(
+          f"layer '{layer.name}' of {run_dir.TFLITE_BUILTIN} is {apart} codes "
+          'from the integer network, 1 is allowed: a mistake in the writer'
+      )
 
 
 def export_c(
@@ -218,9 +284,15 @@ def _predicted(
     network: quantized_network.QuantizedNetwork,
     backend: str,
     target: kernel_targets.Target,
+    tflite_ops: str = 'custom',
 ) -> budgets.MemoryFootprint:
   model = backends.build_memory_model(
-      network.spec, 'arena', backend, network.per_channel_zero_points, [target]
+      network.spec,
+      'arena',
+      backend,
+      network.per_channel_zero_points,
+      [target],
+      tflite_ops,
   )
   return model.footprint(network.policy)
 

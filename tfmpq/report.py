@@ -67,6 +67,10 @@ _SOURCES = {
         'instructions',
         'executed per inference, counted by the emulator; not cycles',
     ),
+    'exports.': (
+        'bytes',
+        'FLASH: size of what was written; RAM: memory model of the backend',
+    ),
     'ram_over_time.': ('bytes', 'memory model'),
     'flash_by_tensor.': ('bytes', 'sizes of the constants that are written'),
 }
@@ -92,6 +96,7 @@ class ReportInputs:
     flash_bytes_written: size of what the backend's exporter wrote; of several
       targets the largest.
     tflite_bytes: size of model.tflite.
+    exports: name -> entry of export.json, of everything that was written.
     runs: rows of deploy.json.
   """
 
@@ -107,6 +112,7 @@ class ReportInputs:
   flash_by_tensor: Sequence[tuple[str, str, int]]
   flash_bytes_written: int
   tflite_bytes: int
+  exports: Mapping[str, Mapping[str, Any]]
   runs: Sequence[Mapping[str, Any]]
 
 
@@ -136,6 +142,7 @@ def build(inputs: ReportInputs) -> dict[str, Any]:
       },
       'num_test_images': inputs.accuracy['integer'].num_images,
       'footprint': _footprint(inputs),
+      'exports': {n: dict(entry) for n, entry in inputs.exports.items()},
       'search': _search(inputs),
       'finetune': [dict(record) for record in inputs.finetune],
       'policy': inputs.policy.as_dict(),
@@ -183,6 +190,13 @@ def summary(report: Mapping[str, Any]) -> str:
       f'{footprint["ram_bytes_predicted"]:>12,}'
       f'{footprint["flash_bytes_written"]:>13,}',
   ]
+  for name in ('tflm', 'tflm_builtin'):
+    if 'tflm_builtin' in report['exports']:
+      entry = report['exports'][name]
+      lines.append(
+          f'{name:26}{"":>10}{entry["predicted"]["ram_bytes"]:>12,}'
+          f'{entry["flash_bytes"]:>13,}'
+      )
   for run in report['runs']:
     equal = 'equal' if run['logits_equal'] else 'DIFFERENT'
     lines.append(

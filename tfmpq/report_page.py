@@ -35,6 +35,7 @@ def render(report: Mapping[str, Any]) -> str:
           f'<p>Made by <code>{html.escape(report["command"])}</code></p>',
           _result(report),
           _accuracy(report),
+          _exports(report),
           _runs(report),
           _policy(report),
           _ram(report),
@@ -98,6 +99,24 @@ def _accuracy(report) -> str:
       + _table(('', 'top-1', '95 % interval'), rows)
       + f'<p class="note">{report["num_test_images"]:,} test images, which '
       'neither the search nor the training has seen.</p>'
+  )
+
+
+def _exports(report) -> str:
+  rows = [
+      (
+          html.escape(name),
+          f'{entry["predicted"]["ram_bytes"]:,}',
+          f'{entry["flash_bytes"]:,}',
+      )
+      for name, entry in report['exports'].items()
+  ]
+  return (
+      '<h2>What was written</h2>'
+      + _table(('export', 'RAM predicted', 'FLASH written'), rows)
+      + '<p class="note">Bytes. tflm: model.tflite with custom ops; '
+      "tflm_builtin: model_builtin.tflite with TFLM's own; the others: model.c "
+      'for that instruction set.</p>'
   )
 
 

@@ -40,6 +40,7 @@ def write(experiment: experiment_lib.Experiment, command: str) -> str:
           flash_by_tensor=_flash_by_tensor(experiment, target),
           flash_bytes_written=exports[written]['flash_bytes'],
           tflite_bytes=exports['tflm']['flash_bytes'],
+          exports=exports,
           runs=experiment.read_json(run_dir.DEPLOY, 'deploy')['runs'],
       )
   )

@@ -13,6 +13,7 @@ from absl import logging
 import numpy as np
 import tqdm
 
+from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import deployment
 from tfmpq import evaluation
@@ -32,6 +33,7 @@ from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
 from tfmpq import specs
+from tfmpq import tflite_builtin
 from tfmpq import training_phases
 from tfmpq import user_paths
 from tfmpq.searchers import registry
@@ -53,9 +55,12 @@ def require_startable(experiment: Experiment) -> None:
       weights, wrong names.
   """
   _require_images(experiment)
-  _search_problem(experiment, evaluate=None).require_feasible()
+  _require_builtin_widths(experiment.config)
+  experiment.require_fitting_data()
+  search_problem(experiment, evaluate=None).require_feasible()
+  model = experiment.config.model
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
-  if needs_weights and not experiment.config.model.pretrain:
+  if needs_weights and not (model.pretrain or model.float_model):
     path = _weights_path(experiment)
     if not path.exists():
       raise FileNotFoundError(
@@ -67,6 +72,21 @@ def make_float_network(experiment: Experiment) -> None:
   """Stage 'float': weights of the float network, BatchNorm folded."""
   if experiment.has(run_dir.FLOAT_NETWORK):
     return
+  if experiment.config.model.float_model:
+    network = experiment.read_float_model()
+  else:
+    network = _own_float_network(experiment)
+  run_dir.atomic_write(
+      experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
+  )
+  _save_whole(
+      experiment.folder / run_dir.FLOAT_NETWORK,
+      lambda path: float_network.save(network, path),
+  )
+
+
+def _own_float_network(experiment: Experiment) -> float_network.FloatNetwork:
+  """Returns the network of --model, trained or with stored weights."""
   config, data = experiment.config.model, experiment.data
   model = experiment.build_model()
   if config.pretrain:
@@ -81,14 +101,7 @@ def make_float_network(experiment: Experiment) -> None:
     )
   else:
     float_weights.load_weights(model, _weights_path(experiment))
-  network = keras_graph.fold(model)
-  run_dir.atomic_write(
-      experiment.folder / run_dir.NETWORK_SPEC, network.spec.to_json()
-  )
-  _save_whole(
-      experiment.folder / run_dir.FLOAT_NETWORK,
-      lambda path: float_network.save(network, path),
-  )
+  return keras_graph.fold(model)
 
 
 def search(experiment: Experiment) -> None:
@@ -96,7 +109,7 @@ def search(experiment: Experiment) -> None:
   if experiment.has(run_dir.POLICY):
     return
   config = experiment.config.search
-  problem = _search_problem(experiment, experiment.evaluator)
+  problem = search_problem(experiment, experiment.evaluator)
   with progress.SearchProgressBar(
       config.searcher, config.episodes, experiment.folder / run_dir.TENSORBOARD
   ) as bar:
@@ -138,9 +151,14 @@ def finetune(experiment: Experiment) -> None:
       experiment.evaluator.calibrated(eight_bits),
       run_dir.QUANTIZED_NETWORK_INT8,
   )
-  trained, records = training_phases.train(experiment)
-  experiment.write_json(run_dir.FINETUNE, records)
-  _save_integer(experiment, trained, run_dir.QUANTIZED_NETWORK)
+  trained = training_phases.train(
+      experiment,
+      experiment.policy,
+      experiment.folder / run_dir.FINETUNE_STATE,
+      experiment.config.search.seed,
+  )
+  experiment.write_json(run_dir.FINETUNE, trained.records)
+  _save_integer(experiment, trained.network, run_dir.QUANTIZED_NETWORK)
 
 
 def export(experiment: Experiment) -> None:
@@ -153,6 +171,11 @@ def export(experiment: Experiment) -> None:
   )
   exports = [
       exporting.export_tflite(network, experiment.folder, codes),
+      *(
+          [exporting.export_builtin(network, experiment.folder, codes)]
+          if experiment.config.budget.tflite_ops == 'builtin'
+          else []
+      ),
       *(
           exporting.export_c(network, experiment.folder, target)
           for target in kernel_targets.Target
@@ -237,9 +260,10 @@ def evaluate_integer(
   return evaluation.from_logits(logits, examples.labels)
 
 
-def _search_problem(
+def search_problem(
     experiment: Experiment, evaluate
 ) -> searcher_lib.SearchProblem:
+  """Returns what a searcher gets; `evaluate` may be None to ask for bytes."""
   config = experiment.config
   return searcher_lib.SearchProblem(
       network=experiment.spec,
@@ -247,6 +271,7 @@ def _search_problem(
       budget=config.budget.budget(),
       evaluate=evaluate,
       search_tensors=config.search.search_tensors,
+      bit_widths=config.search.bit_widths(),
       evaluator=str((config.data, config.model, config.search)),
   )
 
@@ -267,6 +292,12 @@ def _require_images(experiment: Experiment) -> None:
           'train',
           data.train,
       ),
+      (
+          'num_finetune_images',
+          config.finetune.num_finetune_images,
+          'train',
+          data.train,
+      ),
       ('num_deploy_images', config.deploy.num_deploy_images, 'test', data.test),
   ):
     if asked > len(examples):
@@ -274,6 +305,28 @@ def _require_images(experiment: Experiment) -> None:
           f"data set '{data.name}' has {len(examples)} images in its {split} "
           f'split, --{name}={asked} asks for more'
       )
+
+
+def _require_builtin_widths(config: config_lib.ExperimentConfig) -> None:
+  """Raises ValueError if a search could find what a stock TFLM cannot run."""
+  search = config.search
+  if config.budget.tflite_ops != 'builtin':
+    return
+  if (
+      search.search_tensors != 'weights'
+      or not {*search.bit_widths()} <= {*tflite_builtin.WEIGHT_BITS}
+      or search.weight_zero_points != 'shared'
+      or config.budget.backend != 'tflm'
+  ):
+    raise ValueError(
+        '--tflite_ops=builtin needs --backend=tflm --search_tensors=weights '
+        '--search_bits=4,8 --weight_zero_points=shared: a stock TFLM runs '
+        'activations of 8 bits and symmetric weights of 8 or 4 bits; received '
+        f'--backend={config.budget.backend} '
+        f'--search_tensors={search.search_tensors} '
+        f'--search_bits={search.search_bits} '
+        f'--weight_zero_points={search.weight_zero_points}'
+    )
 
 
 def _require_same_policy(experiment: Experiment) -> None:

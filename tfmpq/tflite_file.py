@@ -1,7 +1,8 @@
-"""What a .tflite with custom ops consists of, and how to parse one.
+"""What a .tflite consists of, and how to parse one.
 
 The container only, nothing about networks: a `Model` is one subgraph of
-tensors and custom operators plus metadata. `tflite_layout` writes it.
+tensors and operators, custom or builtin, plus metadata. `tflite_layout` writes
+it.
 """
 
 from __future__ import annotations
@@ -18,15 +19,24 @@ import numpy as np
 
 FILE_IDENTIFIER = b'TFL3'
 SCHEMA_VERSION = 3
-_DTYPES = {'int8': np.int8, 'int32': np.int32}
+_DTYPES = {'int8': np.int8, 'int32': np.int32, 'int4': np.int8}
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantization:
-  """What stock tools need to dequantize an int8 tensor."""
+  """What stock tools and builtin kernels need to dequantize a tensor.
+
+  Attributes:
+    scale: of the tensor; with scales per channel that of the first one.
+    zero_point: of the tensor; of every channel.
+    channel_scales: one per channel; () for one scale.
+    axis: dimension of the channels.
+  """
 
   scale: float
   zero_point: int
+  channel_scales: tuple[float, ...] = ()
+  axis: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +45,10 @@ class Tensor:
 
   Attributes:
     shape: as stored, of packed tensors in bytes.
-    dtype: 'int8' or 'int32'.
+    dtype: 'int8', 'int32' or, of weights of builtin ops, 'int4'.
     name: '' for none.
-    data: content of a constant, little-endian; None for an activation.
+    data: content of a constant, little-endian; None for an activation. Of int4
+      the codes of the whole tensor two to a byte, the first in the low bits.
     quantization: None for none.
   """
 
@@ -50,19 +61,24 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-  """One custom op.
+  """One custom or builtin op.
 
   Attributes:
-    custom_code: name under which its kernel is registered.
+    custom_code: name under which its kernel is registered; '' if builtin.
     inputs: tensor indices.
     outputs: tensor indices.
-    options: bytes that the kernel's Init receives.
+    options: bytes that a custom kernel's Init receives.
+    builtin: name in the schema, one of `BUILTIN_OPS`; '' if custom.
+    fields: options of a builtin op, by their names in the schema; a field that
+      is missing has the schema's default.
   """
 
   custom_code: str
   inputs: tuple[int, ...]
   outputs: tuple[int, ...]
-  options: bytes
+  options: bytes = b''
+  builtin: str = ''
+  fields: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +103,15 @@ class Model:
 
 
 def constant_array(tensor: Tensor) -> np.ndarray:
-  """Returns the content of a constant as an array of its type and shape."""
+  """Returns the content of a constant as an array of its type and shape.
+
+  Codes of int4 come as int8 -8..7.
+  """
+  if tensor.dtype == 'int4':
+    packed = np.frombuffer(tensor.data, np.uint8)
+    nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)
+    codes = nibbles[: int(np.prod(tensor.shape))].astype(np.int8)
+    return np.where(codes < 8, codes, codes - 16).reshape(tensor.shape)
   dtype = np.dtype(_DTYPES[tensor.dtype])
   values = np.frombuffer(tensor.data, dtype.newbyteorder('<'))
   return values.reshape(tensor.shape).astype(dtype)
@@ -114,6 +138,25 @@ schema = _load_schema()
 TYPE_CODES = {
     'int8': schema.TensorType.INT8,
     'int32': schema.TensorType.INT32,
+    'int4': schema.TensorType.INT4,
+}
+_WINDOW = ('Padding', 'StrideW', 'StrideH', 'FusedActivationFunction')
+_DILATION = ('DilationWFactor', 'DilationHFactor')
+# Builtin op -> (table of its options, fields of the table).
+BUILTIN_OPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    'ADD': ('AddOptions', ('FusedActivationFunction',)),
+    'AVERAGE_POOL_2D': (
+        'Pool2DOptions',
+        (*_WINDOW, 'FilterWidth', 'FilterHeight'),
+    ),
+    'CONV_2D': ('Conv2DOptions', (*_WINDOW, *_DILATION)),
+    'DEPTHWISE_CONV_2D': (
+        'DepthwiseConv2DOptions',
+        (*_WINDOW, *_DILATION, 'DepthMultiplier'),
+    ),
+    'MAX_POOL_2D': ('Pool2DOptions', (*_WINDOW, 'FilterWidth', 'FilterHeight')),
+    'MEAN': ('ReducerOptions', ('KeepDims',)),
+    'PAD': ('PadOptions', ()),
 }
 
 
@@ -122,7 +165,8 @@ def parse(data: bytes) -> Model:
 
   Raises:
     ValueError: the bytes are no .tflite, or hold more than one subgraph, an
-      operator that is not custom, or a type that is not int8 or int32.
+      operator that is neither custom nor in `BUILTIN_OPS`, or a type that is
+      not in `TYPE_CODES`.
   """
   if data[4:8] != FILE_IDENTIFIER:
     raise ValueError(
@@ -197,19 +241,27 @@ def _tensor(model, tensor, index: int) -> Tensor:
     expected = np.dtype(_DTYPES[dtype]).itemsize
     for dim in shape:
       expected *= dim
+    if dtype == 'int4':
+      expected = -(-expected // 2)
     if expected != len(data):
       raise ValueError(
           f'tensor {index}: shape {list(shape)} of {dtype} takes {expected} '
           f'bytes, its buffer holds {len(data)}'
       )
-  quantization = tensor.Quantization()
-  if quantization is not None and quantization.ScaleLength():
-    quantization = Quantization(
-        float(quantization.Scale(0)), int(quantization.ZeroPoint(0))
-    )
-  else:
-    quantization = None
-  return Tensor(shape, dtype, _text(tensor.Name()), data, quantization)
+  return Tensor(shape, dtype, _text(tensor.Name()), data, _quantization(tensor))
+
+
+def _quantization(tensor) -> Quantization | None:
+  table = tensor.Quantization()
+  if table is None or not table.ScaleLength():
+    return None
+  scales = tuple(float(table.Scale(i)) for i in range(table.ScaleLength()))
+  return Quantization(
+      scale=scales[0],
+      zero_point=int(table.ZeroPoint(0)),
+      channel_scales=scales if len(scales) > 1 else (),
+      axis=table.QuantizedDimension(),
+  )
 
 
 def _operator(model, operator, index: int) -> Operator:
@@ -220,9 +272,7 @@ def _operator(model, operator, index: int) -> Operator:
   code = model.OperatorCodes(operator.OpcodeIndex())
   builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
   if builtin != schema.BuiltinOperator.CUSTOM:
-    raise ValueError(
-        f'operator {index}: expected a custom op, received builtin op {builtin}'
-    )
+    return _builtin_operator(operator, index, builtin)
   options = b''
   if operator.CustomOptionsLength():
     options = operator.CustomOptionsAsNumpy().tobytes()
@@ -231,6 +281,30 @@ def _operator(model, operator, index: int) -> Operator:
       _integers(operator, 'Inputs'),
       _integers(operator, 'Outputs'),
       options,
+  )
+
+
+def _builtin_operator(operator, index: int, code: int) -> Operator:
+  """Returns a builtin op with every field of its options."""
+  names = {getattr(schema.BuiltinOperator, n): n for n in BUILTIN_OPS}
+  if code not in names:
+    raise ValueError(
+        f'operator {index}: expected a custom op or one of '
+        f'{sorted(BUILTIN_OPS)}, received builtin op {code}'
+    )
+  name = names[code]
+  table, fields = BUILTIN_OPS[name]
+  union = operator.BuiltinOptions()
+  if operator.BuiltinOptionsType() != getattr(schema.BuiltinOptions, table):
+    raise ValueError(f'operator {index} ({name}): it has no {table}')
+  options = getattr(schema, table)()
+  options.Init(union.Bytes, union.Pos)
+  return Operator(
+      custom_code='',
+      inputs=_integers(operator, 'Inputs'),
+      outputs=_integers(operator, 'Outputs'),
+      builtin=name,
+      fields={field: int(getattr(options, field)()) for field in fields},
   )
 
 

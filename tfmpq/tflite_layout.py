@@ -1,9 +1,9 @@
 """Lays a .tflite out so that its size is a sum of independent terms.
 
 First the constants, each aligned to 16 bytes (TFLM reads them in place), then
-the options of the operators, then everything else, whose size depends on names
-and counts alone. `constant_bytes`, `options_bytes` and `file_bytes` give the
-terms, so that the size of a file can be told without writing it.
+the options of custom operators, then everything else, whose size depends on
+names and counts alone. `constant_bytes`, `options_bytes` and `file_bytes` give
+the terms, so that the size of a file can be told without writing it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def constant_bytes(num_bytes: int) -> int:
   """Returns what a constant of that many bytes takes in the file.
 
   The length field of 4 bytes is included. True of every constant but the
-  first in the file, which `serialize` makes a metadata buffer.
+  first in the file: that is a metadata buffer or, without metadata, the first
+  constant tensor.
   """
   return _round_up(4 + num_bytes, _ALIGNMENT)
 
@@ -67,20 +68,14 @@ def _build(model: tflite_file.Model) -> tuple[flatbuffers.Builder, int]:
   builder = flatbuffers.Builder(4096 + sum(map(len, constants)))
   data = [_aligned_bytes(builder, content) for content in constants]
   # Multiples of 8 bytes next, while the position is that of every file.
-  quantization = {
-      i: _add_quantization(builder, tensor.quantization)
-      for i, tensor in enumerate(model.tensors)
-      if tensor.quantization is not None
-  }
-  options = [builder.CreateByteVector(o.options) for o in model.operators]
+  quantization = _add_quantizations(builder, model)
+  options = [_add_options(builder, operator) for operator in model.operators]
   # Buffer 0 is empty by convention: that of tensors without content.
   buffers = [_add_table(builder, 'Buffer')]
   buffers += [_add_table(builder, 'Buffer', Data=offset) for offset in data]
-  codes = sorted({o.custom_code for o in model.operators})
+  codes = sorted({_code(o) for o in model.operators})
   operators = [
-      _add_operator(
-          builder, operator, codes.index(operator.custom_code), offset
-      )
+      _add_operator(builder, operator, codes.index(_code(operator)), offset)
       for operator, offset in zip(model.operators, options, strict=True)
   ]
   tensors = _add_tensors(builder, model, quantization)
@@ -117,42 +112,77 @@ def _add_table(builder: flatbuffers.Builder, table: str, **fields: int) -> int:
   return getattr(_schema, f'{table}End')(builder)
 
 
-def _add_quantization(
-    builder: flatbuffers.Builder, quantization: tflite_file.Quantization
-) -> int:
-  builder.StartVector(8, 1, 8)
-  builder.PrependInt64(quantization.zero_point)
-  zero_point = builder.EndVector()
-  builder.StartVector(4, 1, 4)
-  builder.PrependFloat32(quantization.scale)
-  scale = builder.EndVector()
-  return _add_table(
-      builder, 'QuantizationParameters', Scale=scale, ZeroPoint=zero_point
-  )
+def _add_quantizations(builder, model: tflite_file.Model) -> dict[int, int]:
+  """Returns tensor index -> offset of its quantization, where it has one.
+
+  Of zero points per channel, which are equal, there is one vector for each
+  number of channels. Those of single values are not shared: how often they
+  agree depends on values, and the size of a file must not.
+  """
+  shared: dict[tuple[int, int], int] = {}
+  offsets = {}
+  for i, tensor in enumerate(model.tensors):
+    field = tensor.quantization
+    if field is None:
+      continue
+    scales = field.channel_scales or (field.scale,)
+    key = (len(scales), field.zero_point)
+    zero_points = shared.get(key)
+    if zero_points is None:
+      builder.StartVector(8, len(scales), 8)
+      for _ in scales:
+        builder.PrependInt64(field.zero_point)
+      zero_points = builder.EndVector()
+      if len(scales) > 1:
+        shared[key] = zero_points
+    builder.StartVector(4, len(scales), 4)
+    for scale in reversed(scales):
+      builder.PrependFloat32(scale)
+    fields = {'Scale': builder.EndVector(), 'ZeroPoint': zero_points}
+    if field.axis:
+      fields['QuantizedDimension'] = field.axis
+    offsets[i] = _add_table(builder, 'QuantizationParameters', **fields)
+  return offsets
+
+
+def _add_options(builder, operator: tflite_file.Operator) -> int:
+  """Adds bytes for a custom op, a table for a builtin one."""
+  if not operator.builtin:
+    return builder.CreateByteVector(operator.options)
+  table, _ = tflite_file.BUILTIN_OPS[operator.builtin]
+  return _add_table(builder, table, **operator.fields)
+
+
+def _code(operator: tflite_file.Operator) -> tuple[str, str]:
+  return operator.builtin, operator.custom_code
 
 
 def _add_operator(
     builder, operator: tflite_file.Operator, code: int, options: int
 ) -> int:
-  return _add_table(
-      builder,
-      'Operator',
-      OpcodeIndex=code,
-      Inputs=_int32s(builder, operator.inputs),
-      Outputs=_int32s(builder, operator.outputs),
-      CustomOptions=options,
-  )
+  fields = {
+      'OpcodeIndex': code,
+      'Inputs': _int32s(builder, operator.inputs),
+      'Outputs': _int32s(builder, operator.outputs),
+  }
+  if operator.builtin:
+    table, _ = tflite_file.BUILTIN_OPS[operator.builtin]
+    kind = getattr(_schema.BuiltinOptions, table)
+    fields |= {'BuiltinOptions': options, 'BuiltinOptionsType': kind}
+  else:
+    fields['CustomOptions'] = options
+  return _add_table(builder, 'Operator', **fields)
 
 
-def _add_code(builder: flatbuffers.Builder, custom_code: str) -> int:
+def _add_code(builder: flatbuffers.Builder, code: tuple[str, str]) -> int:
+  builtin, custom_code = code
+  fields = {}
+  if not builtin:
+    fields['CustomCode'] = builder.CreateString(custom_code)
   # Readers take the larger of the old 8-bit field and the new one.
-  return _add_table(
-      builder,
-      'OperatorCode',
-      CustomCode=builder.CreateString(custom_code),
-      BuiltinCode=_schema.BuiltinOperator.CUSTOM,
-      DeprecatedBuiltinCode=_schema.BuiltinOperator.CUSTOM,
-  )
+  value = getattr(_schema.BuiltinOperator, builtin or 'CUSTOM')
+  fields |= {'BuiltinCode': value, 'DeprecatedBuiltinCode': value}
+  return _add_table(builder, 'OperatorCode', **fields)
 
 
 def _add_tensors(builder, model: tflite_file.Model, quantization) -> list[int]:

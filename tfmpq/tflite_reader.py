@@ -179,7 +179,7 @@ class _Reader:
     )
 
   def _read_operator(self, operator: tflite_file.Operator) -> None:
-    op = tflite_options.op_of(operator.custom_code)
+    op = tflite_options.op_of(operator.custom_code or operator.builtin)
     options = tflite_options.decode(op, operator.options)
     for key in ('a_bits', 'b_bits', 'w_bits', 'o_bits'):
       if key in options:

@@ -105,7 +105,7 @@ def _size_terms(
   fixed = 0
   for widths in itertools.product(specs.BIT_WIDTHS, repeat=2):
     policy = specs.QuantizationPolicy.uniform(spec, *widths)
-    network = _zero_network(spec, policy, per_channel_zero_points)
+    network = zero_network(spec, policy, per_channel_zero_points)
     model = _model(network, {t.name: 0 for t in spec.activations}, target)
     fixed = tflite_layout.body_bytes(model)
     for layer, operator in zip(spec.layers, model.operators, strict=True):
@@ -123,12 +123,20 @@ def _size_terms(
   return fixed, by_weight
 
 
-def _zero_network(
+def zero_network(
     spec: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     per_channel_zero_points: bool,
+    multiplier: int = 0,
 ) -> quantized_network.QuantizedNetwork:
-  """Returns a valid network whose constants are all zero."""
+  """Returns a valid network, to be measured: all its weights are zero.
+
+  Args:
+    spec: of the network.
+    policy: of the network.
+    per_channel_zero_points: see QuantizedNetwork.
+    multiplier: of every channel of every layer.
+  """
   params = {}
   for tensor in spec.activations:
     bits = policy.bits(spec, tensor.name)
@@ -139,7 +147,7 @@ def _zero_network(
       policy=policy,
       params=params,
       constants={
-          layer.name: _zero_constants(spec, policy, layer)
+          layer.name: _zero_constants(spec, policy, layer, multiplier)
           for layer in spec.layers
       },
       per_channel_zero_points=per_channel_zero_points,
@@ -150,16 +158,19 @@ def _zero_constants(
     spec: specs.NetworkSpec,
     policy: specs.QuantizationPolicy,
     layer: specs.LayerSpec,
+    multiplier: int,
 ) -> quantized_network.LayerConstants:
   if layer.op is specs.Op.MAX_POOL_2D:
     return None
   if layer.op is specs.Op.ADD:
-    return quantization.AddRescale((0, 0), 1)
+    return quantization.AddRescale((multiplier, multiplier), 1)
   rescale = quantization.Rescale(shift=1)
   if layer.op is specs.Op.AVERAGE_POOL_2D:
     k_h, k_w = layer.kernel_size
     count = k_h * k_w if any(layer.padding) else 1
-    return quantized_network.PoolLayer(np.zeros(count, np.int32), rescale)
+    return quantized_network.PoolLayer(
+        np.full(count, multiplier, np.int32), rescale
+    )
   bits = policy.bits(spec, layer.weight)
   channels = spec.tensor(layer.output).shape[2]
   shape = spec.tensor(layer.weight).shape
@@ -168,7 +179,7 @@ def _zero_constants(
       weight_codes=np.zeros(shape, packing.code_dtype(bits)),
       weight_zero_points=np.full(channels, zero_point, np.int8),
       bias=np.zeros(channels, np.int32),
-      multipliers=np.zeros(channels, np.int32),
+      multipliers=np.full(channels, multiplier, np.int32),
       rescale=rescale,
   )
 

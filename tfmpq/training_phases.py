@@ -7,6 +7,7 @@ float network, at the widths of the policy, and trained on.
 
 from collections.abc import Sequence
 import dataclasses
+import pathlib
 
 from tfmpq import calibrated_network
 from tfmpq import config as config_lib
@@ -35,6 +36,22 @@ class Phase:
   epochs: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What a training has left.
+
+  Attributes:
+    student: the fake-quantized model, with the weights of its best epoch.
+    network: the same, to be lowered.
+    records: one per epoch: the phase's name and the fields of
+      `finetuning.EpochRecord`.
+  """
+
+  student: qat.QatModel
+  network: calibrated_network.CalibratedNetwork
+  records: tuple[dict, ...]
+
+
 def phases(
     policy: specs.QuantizationPolicy, config: config_lib.FinetuneConfig
 ) -> tuple[Phase, ...]:
@@ -50,39 +67,51 @@ def phases(
 
 def train(
     experiment: experiment_lib.Experiment,
-) -> tuple[calibrated_network.CalibratedNetwork, Sequence[dict]]:
-  """Fine-tunes under the policy of the experiment.
+    policy: specs.QuantizationPolicy,
+    state_dir: pathlib.Path,
+    seed: int,
+) -> Result:
+  """Fine-tunes the float network of the experiment under a policy.
 
-  Returns:
-    (what the last phase has learned, one record per epoch: the phase's name
-    and the fields of `finetuning.EpochRecord`).
+  Args:
+    experiment: network, data and settings.
+    policy: bits of every tensor.
+    state_dir: folder of this training's states; a killed one goes on there.
+    seed: order of the images.
   """
   network, records = experiment.float_network, []
-  for phase in phases(experiment.policy, experiment.config.finetune):
+  for phase in phases(policy, experiment.config.finetune):
+    folder = state_dir / phase.name
     evaluator = experiment.evaluator
     if network is not experiment.float_network:
       evaluator = experiment.make_evaluator(
-          network, _folder(experiment, phase) / run_dir.CALIBRATION
+          network, folder / run_dir.CALIBRATION
       )
     start = evaluator.calibrated(phase.policy)
     student = qat.build_model(network, start)
-    history = _train_phase(experiment, phase, student)
+    history = _train_phase(experiment, phase, student, folder, seed)
     records += [
         {'phase': phase.name} | dataclasses.asdict(record) for record in history
     ]
     network = qat.float_weights(student, network)
-    result = qat.calibrated(student, start)
-  return result, records
+  return Result(student, qat.calibrated(student, start), tuple(records))
 
 
 def _train_phase(
-    experiment: experiment_lib.Experiment, phase: Phase, student: qat.QatModel
+    experiment: experiment_lib.Experiment,
+    phase: Phase,
+    student: qat.QatModel,
+    folder: pathlib.Path,
+    seed: int,
 ) -> Sequence[finetuning.EpochRecord]:
   config = experiment.config
+  train_images = experiment.data.train
   finetuner = finetuning.Finetuner(
       student,
       experiment.float_logits,
-      experiment.data.train,
+      train_images.take(
+          config.finetune.num_finetune_images or len(train_images)
+      ),
       experiment.data.reward,
       finetuning.FinetuneSettings(
           epochs=phase.epochs,
@@ -90,14 +119,10 @@ def _train_phase(
           batch_size=config.finetune.batch_size,
           learning_rate=config.finetune.learning_rate,
           distillation=config.finetune.distillation,
-          seed=config.search.seed,
+          seed=seed,
       ),
-      _folder(experiment, phase),
+      folder,
   )
   log_dir = experiment.folder / run_dir.TENSORBOARD
   with progress.FinetuneProgressBar(phase.name, log_dir) as bar:
     return finetuner.run(bar.on_step)
-
-
-def _folder(experiment: experiment_lib.Experiment, phase: Phase):
-  return experiment.folder / run_dir.FINETUNE_STATE / phase.name

@@ -1,11 +1,12 @@
-"""Macros: an exported model as a C library, and programs that run it.
+"""Macros: an exported model as a library, and programs that run it.
 
-A model is a pair of files model.c and model.h, as tfmpq/c_writer.py writes
-them with its default prefix.
+A c_model is a pair of files model.c and model.h, as tfmpq/c_writer.py writes
+them with its default prefix. A tflm_model implements tflm_model.h, as
+tfmpq/tflm_sources.py writes it.
 """
 
-load("//tools:cc.bzl", "c_binary", "c_firmware", "c_library")
-load("//tools:kernel_test.bzl", "kernel_test")
+load("//tools:cc.bzl", "c_binary", "c_firmware", "c_library", "cxx_library")
+load("//tools:kernel_test.bzl", "kernel_test", "tflm_test")
 load("//tools/arm:mcu.bzl", "CORES", "mcu_binary")
 
 _RUNNER_SOURCE = "//tflm_ext/runners:model_runner.c"
@@ -79,6 +80,25 @@ def model_programs(name, model, **kwargs):
             **kwargs
         )
 
+def tflm_model(name, srcs, **kwargs):
+    """Library of a model that runs under TensorFlow Lite Micro.
+
+    Args:
+      name: of the target.
+      srcs: model_data.cc and model_ops.cc.
+      **kwargs: passed to cxx_library.
+    """
+    cxx_library(
+        name = name,
+        srcs = srcs,
+        deps = [
+            "@//tflm_ext/ops",
+            "@//tflm_ext/runners:memory_sections",
+            "@//tflm_ext/runners:tflm_model",
+        ],
+        **kwargs
+    )
+
 def tflm_programs(name, model, **kwargs):
     """Programs that run a .tflite under TensorFlow Lite Micro.
 
@@ -126,5 +146,35 @@ def model_test(name, model, images, expected, **kwargs):
             expected,
         ],
         deps = [model] + _RUNNER_DEPS,
+        **kwargs
+    )
+
+def tflm_model_test(name, model, images, expected, **kwargs):
+    """tflm_test (host, sanitized, every core) that runs a model on images.
+
+    Args:
+      name: of the tests.
+      model: a tflm_model.
+      images: file of the images' codes.
+      expected: file of the codes that the model must give.
+      **kwargs: passed to tflm_test.
+    """
+    tflm_test(
+        name = name,
+        srcs = [],
+        args = [
+            "embedded",
+            "0",
+            "$(rootpath %s)" % images,
+            "$(rootpath %s)" % expected,
+        ],
+        data = [
+            images,
+            expected,
+        ],
+        deps = [
+            "//tflm_ext/runners:tflm_runner",
+            model,
+        ],
         **kwargs
     )

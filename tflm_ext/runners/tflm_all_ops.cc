@@ -1,3 +1,4 @@
+#include "tflm_ext/ops/register_ops.h"
 #include "tflm_ext/runners/tflm_model.h"
 
 #define TFMPQ_RETURN_IF_ERROR(status)       \
@@ -23,7 +24,8 @@ static TfLiteStatus RegisterBuiltinOps(OpResolver& resolver) {
 }
 
 TfLiteStatus RegisterModelOps(OpResolver& resolver) {
-  return RegisterBuiltinOps(resolver);
+  TFMPQ_RETURN_IF_ERROR(RegisterBuiltinOps(resolver));
+  return RegisterAllOps(resolver);
 }
 
 }  // namespace tfmpq

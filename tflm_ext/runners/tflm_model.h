@@ -10,17 +10,9 @@
 #include <cstdint>
 
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-
-/* Newer versions of TFLM have everything in tflite::micro. */
-namespace tflite {
-namespace micro {}
-}  // namespace tflite
+#include "tflm_ext/ops/tflm.h"
 
 namespace tfmpq {
-namespace tflm {
-using namespace ::tflite;
-using namespace ::tflite::micro;
-}  // namespace tflm
 
 inline constexpr unsigned int kMaxOps = 24;
 

@@ -47,9 +47,10 @@ cc_toolchain(
 """
 
 def _include_dirs(ctx, gcc, flags):
-    """Returns the compiler's built-in include directories, links resolved.
+    """Returns the compiler's built-in include directories.
 
-    They differ per core: the C++ ones belong to a multilib.
+    They differ per core: the C++ ones belong to a multilib. Each is there as
+    the compiler names it and with its links resolved.
     """
     result = ctx.execute([gcc, "-E", "-xc++", "-v", "/dev/null"] + flags)
     directories = []
@@ -58,7 +59,10 @@ def _include_dirs(ctx, gcc, flags):
         if line.startswith("End of search list"):
             inside = False
         if inside:
-            directories.append(str(ctx.path(line.strip()).realpath))
+            path = ctx.path(line.strip())
+            for directory in [str(path), str(path.realpath)]:
+                if directory not in directories:
+                    directories.append(directory)
         if line.startswith("#include <...>"):
             inside = True
     return directories

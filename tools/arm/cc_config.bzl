@@ -28,6 +28,8 @@ _LINK = [ACTION_NAMES.cpp_link_executable]
 
 # The same source gives the same bytes on every day and in every folder.
 _REPRODUCIBLE_FLAGS = [
+    # Paths of headers as Bazel knows them, links not resolved.
+    "-fno-canonical-system-headers",
     "-no-canonical-prefixes",
     "-Wno-builtin-macro-redefined",
     "-D__DATE__=\"redacted\"",

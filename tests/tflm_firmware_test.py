@@ -1,0 +1,159 @@
+"""A network with every op under TFLite Micro on every machine.
+
+Bazel builds the programs beforehand (tests/tflm_model), and skips this test
+where there is no TFLM.
+"""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests import mixed_network
+from tests import tflm_networks
+from tfmpq import deployment
+from tfmpq import elf_sections
+from tfmpq import exporting
+from tfmpq import firmware
+from tfmpq import kernel_targets
+from tfmpq import tflm_deployment
+
+_ROOT = pathlib.Path('.')
+_SEED = 1  # of the networks that tests/tflm_model/BUILD builds
+_NUM_IMAGES = 3
+_MODELS = pathlib.Path('tests/tflm_model')
+
+
+def _target(kind, core):
+  if kind == tflm_networks.BUILTIN:
+    return tflm_networks.BUILTIN
+  return kernel_targets.of_core(core).value
+
+
+def _program(kind, core):
+  suffix = '' if core == deployment.HOST else '.elf'
+  return _MODELS / f'{kind}_{core}{suffix}'
+
+
+def _deploy(kind, core, folder, wrong_logit=False):
+  """Returns the result of one of the programs that Bazel has built."""
+  target = _target(kind, core)
+  network = tflm_networks.network(_SEED, target)
+  path = folder / 'model.tflite'
+  path.write_bytes(tflm_networks.tflite(network, target))
+  rng = np.random.default_rng(0)
+  codes = mixed_network.random_codes(
+      mixed_network.INPUT_SHAPE, _NUM_IMAGES, rng
+  )
+  logits = tflm_networks.logits(network, target, codes)
+  if wrong_logit:
+    logits[1].flat[3] ^= 1
+  num_bytes = path.stat().st_size
+  export = exporting.Export(
+      backend='tflm',
+      target=kernel_targets.of_core(core),
+      paths=(path,),
+      predicted=exporting.budgets.MemoryFootprint(0, num_bytes),
+      arena_bytes=0,
+      flash_bytes=num_bytes,
+  )
+  (result,) = tflm_deployment.deploy(
+      {core: export},
+      codes,
+      logits,
+      folder,
+      root=_ROOT,
+      build=lambda cores, sources: {core: _program(kind, core)},
+  )
+  return result
+
+
+@pytest.fixture(autouse=True)
+def _no_fvp_of_this_machine(monkeypatch):
+  monkeypatch.delenv('TFMPQ_FVP', raising=False)
+
+
+@pytest.mark.parametrize('core', deployment.CORES)
+@pytest.mark.parametrize('kind', ['builtin', 'mixed'])
+def test_logits_are_those_of_the_reference(kind, core, tmp_path):
+  result = _deploy(kind, core, tmp_path)
+  assert result.logits_equal
+  assert result.num_images == _NUM_IMAGES
+  assert result.arena_used_bytes == (
+      result.arena_head_bytes + result.arena_tail_bytes
+  )
+  # Structures of TFLM, but nothing per channel.
+  assert 500 < result.arena_tail_bytes < 5_000
+  if core == deployment.HOST:
+    return
+  assert result.const_bytes == result.flash_bytes_predicted
+  assert 10_000 < result.tflm_code_bytes < result.code_bytes < 120_000
+  assert 100 < result.stack_bytes < 5_000
+  assert 1_000 < result.instructions_min <= result.instructions
+
+
+@pytest.mark.parametrize('core', deployment.CORES)
+@pytest.mark.parametrize('kind', ['builtin', 'mixed'])
+def test_one_byte_less_than_the_smallest_arena_is_too_few(kind, core, tmp_path):
+  result = _deploy(kind, core, tmp_path)
+  copies = list((tmp_path / 'deploy').glob('tflm_*'))
+  (program,) = copies
+
+  def allocated(num_bytes):
+    arguments = ['embedded', str(num_bytes)]
+    if core == deployment.HOST:
+      report = firmware.run_program(
+          [str(program.absolute()), *arguments], tmp_path
+      )
+    else:
+      report = firmware.run(core, program, arguments, tmp_path, _ROOT)
+    return report.results.get('allocated') == 1 and report.status == 0
+
+  assert allocated(result.ram_bytes_measured)
+  assert not allocated(result.ram_bytes_measured - 1)
+
+
+@pytest.mark.parametrize('core', [deployment.HOST, 'cortex_m33'])
+def test_one_wrong_logit_is_found(core, tmp_path):
+  result = _deploy('builtin', core, tmp_path, wrong_logit=True)
+  assert not result.logits_equal
+  assert 'logits differ' in result.problems()[0]
+
+
+@pytest.mark.parametrize('core', firmware.CORES)
+@pytest.mark.parametrize('kind', ['builtin', 'mixed'])
+def test_firmware_has_no_global_constructors(kind, core):
+  sizes = elf_sections.section_sizes(_program(kind, core).read_bytes())
+  assert sizes.get('.init_array', 0) == 0
+
+
+@pytest.mark.parametrize('core', firmware.CORES)
+def test_builtin_models_link_nothing_of_ours(core):
+  elf = _program('builtin', core).read_bytes()
+  functions = elf_sections.function_sizes(elf)
+  assert not [name for name in functions if name.startswith('tfmpq_conv2d')]
+
+
+@pytest.mark.parametrize('core', firmware.CORES)
+def test_only_kernels_in_use_are_linked(core):
+  elf = _program('mixed', core).read_bytes()
+  kernels = [
+      name
+      for name in elf_sections.function_sizes(elf)
+      if name.startswith('tfmpq_conv2d_a')
+  ]
+  target = kernel_targets.of_core(core)
+  network = tflm_networks.network(_SEED, target.value)
+  spec, policy = network.spec, network.policy
+  expected = {
+      'tfmpq_conv2d_a{}_w{}_o{}__{}'.format(
+          *(
+              policy.bits(spec, name)
+              for name in (layer.inputs[0], layer.weight, layer.output)
+          ),
+          target.value,
+      )
+      for layer in spec.layers
+      if layer.op.value == 'conv2d'
+  }
+  assert set(kernels) == expected
