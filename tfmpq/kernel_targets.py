@@ -251,16 +251,25 @@ def _mve_conv2d(shape: Geometry, a: int, w: int, o: int) -> Kernel:
 def _mve_depthwise(shape: Geometry, a: int, w: int, o: int) -> Kernel:
   del w
   height, width = shape.kernel_size
+  out_height, out_width = shape.output_shape[:2]
   is_paired = (height, width) == (3, 3) and shape.stride == (1, 1)
-  rows = 4 if is_paired else height
-  output_width = _round_up(shape.output_shape[1], 4)
-  columns = (output_width - 1) * shape.stride[1] + _round_up(width, 4)
-  scratch_bytes = (
-      16 * columns * rows
-      + 64 * columns * -(-rows // 4)
-      + 336 * -(-height // 4) * -(-width // 4)
-      + 16 * output_width * (2 if is_paired else 1)
+  has_even_sides = out_height % 2 == 0 and out_width % 2 == 0
+  code_columns = _round_up(out_width, 4)
+  columns = (
+      _round_up(out_width, 2) + 2
+      if is_paired
+      else (code_columns - 1) * shape.stride[1] + _round_up(width, 4)
   )
+  patch_rows = -(-height // 4)
+  scratch_bytes = (
+      64 * columns * patch_rows
+      + 336 * patch_rows * -(-width // 4)
+      + 16 * code_columns
+  )
+  if is_paired and not (o == 8 and has_even_sides):
+    scratch_bytes += 16 * code_columns
+  if height > 4 or width > 4:
+    scratch_bytes += 16 * columns * height
   return Kernel(
       Target.MVE,
       a,

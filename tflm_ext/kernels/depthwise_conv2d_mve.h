@@ -26,17 +26,18 @@
 extern "C" {
 #endif
 
-#define TFMPQ_DECLARE_DEPTHWISE_CONV2D(a, w, o)                               \
-  void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                      \
-      const tfmpq_conv_params* params, const void* input, const void* weight, \
-      const tfmpq_channel* channels, const int8_t* weight_zero_points,        \
-      void* output, void* scratch);
+#define TFMPQ_DECLARE_DEPTHWISE_CONV2D(a, w, o)                                \
+  void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                       \
+      const tfmpq_conv_params *params, const void *input, const void *weight,  \
+      const tfmpq_channel *channels, const int8_t *weight_zero_points,         \
+      void *output, void *scratch);
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DECLARE_DEPTHWISE_CONV2D)
 #undef TFMPQ_DECLARE_DEPTHWISE_CONV2D
 
 /* Returns the layout of the weight: always TFMPQ_LAYOUT_PLAIN. */
-static inline int tfmpq_depthwise_conv2d_layout__mve(
-    const tfmpq_conv_params* params, int input_bits, int weight_bits) {
+static inline int
+tfmpq_depthwise_conv2d_layout__mve(const tfmpq_conv_params *params,
+                                   int input_bits, int weight_bits) {
   (void)params;
   (void)input_bits;
   (void)weight_bits;
@@ -49,8 +50,9 @@ static inline int tfmpq_depthwise_conv2d_layout__mve(
  * channels and no more bytes per pixel. (Groups of 16 channels are computed one
  * after another: with unequal widths, one's output would lie where the next
  * one's input is.) */
-static inline int tfmpq_depthwise_conv2d_in_place__mve(
-    const tfmpq_conv_params* params, int input_bits, int output_bits) {
+static inline int
+tfmpq_depthwise_conv2d_in_place__mve(const tfmpq_conv_params *params,
+                                     int input_bits, int output_bits) {
   const uint32_t num_channels = params->input_channels;
   return params->output_height <= params->input_height &&
          params->output_width <= params->input_width &&
@@ -62,40 +64,57 @@ static inline int tfmpq_depthwise_conv2d_in_place__mve(
 }
 
 /* Returns 1 for a 3x3 kernel with stride 1: two output rows at a time. */
-static inline int tfmpq_depthwise_conv2d_is_paired__mve(
-    const tfmpq_conv_params* params) {
+static inline int
+tfmpq_depthwise_conv2d_is_paired__mve(const tfmpq_conv_params *params) {
   return params->kernel_height == 3 && params->kernel_width == 3 &&
          params->stride_height == 1 && params->stride_width == 1;
 }
 
-/* Returns the columns of the padded input that are kept: those under the
- * kernel, its width rounded up to 4, for output_width rounded up to 4. */
-static inline size_t tfmpq_depthwise_conv2d_columns__mve(
-    const tfmpq_conv_params* params) {
+/* Returns 1 for a kernel of up to 4x4 taps. */
+static inline int
+tfmpq_depthwise_conv2d_is_single__mve(const tfmpq_conv_params *params) {
+  return params->kernel_height <= 4 && params->kernel_width <= 4;
+}
+
+/* Returns the columns of the padded input that are kept: if paired,
+ * output_width rounded up to 2, and 2; else those under the kernel, its width
+ * rounded up to 4, for output_width rounded up to 4. */
+static inline size_t
+tfmpq_depthwise_conv2d_columns__mve(const tfmpq_conv_params *params) {
   const size_t output_width = (params->output_width + (size_t)3) / 4 * 4;
   const size_t kernel_width = (params->kernel_width + (size_t)3) / 4 * 4;
+  if (tfmpq_depthwise_conv2d_is_paired__mve(params)) {
+    return (params->output_width + (size_t)1) / 2 * 2 + 2;
+  }
   return (output_width - 1) * params->stride_width + kernel_width;
 }
 
-/* Returns the bytes of scratch. With `rows` = 4 if paired, else kernel_height:
- * 16 * columns * rows for rows of input, 64 * columns * (rows / 4 rounded up)
- * for them in groups of 4, 336 * (kernel_height / 4 rounded up) * (kernel_width
- * / 4 rounded up) for weights, 16 * (output_width rounded up to 4), twice if
- * paired, for codes. */
-static inline size_t tfmpq_depthwise_conv2d_scratch_bytes__mve(
-    const tfmpq_conv_params* params, int input_bits, int weight_bits,
-    int output_bits) {
-  const int is_paired = tfmpq_depthwise_conv2d_is_paired__mve(params);
+/* Returns the bytes of scratch: 16 * columns * kernel_height for rows of input,
+ * unless single; 64 * columns * (kernel_height / 4 rounded up) for them in
+ * groups of 4; 336 * (kernel_height / 4 rounded up) * (kernel_width / 4 rounded
+ * up) for weights; 16 * (output_width rounded up to 4) for codes, twice if
+ * paired, unless the output has 8 bits and even sides. */
+static inline size_t
+tfmpq_depthwise_conv2d_scratch_bytes__mve(const tfmpq_conv_params *params,
+                                          int input_bits, int weight_bits,
+                                          int output_bits) {
   const size_t columns = tfmpq_depthwise_conv2d_columns__mve(params);
-  const size_t num_rows = is_paired ? 4 : params->kernel_height;
-  const size_t num_patches = (params->kernel_height + (size_t)3) / 4 *
-                             ((params->kernel_width + (size_t)3) / 4);
+  const size_t patch_rows = (params->kernel_height + (size_t)3) / 4;
+  const size_t patch_columns = (params->kernel_width + (size_t)3) / 4;
   const size_t output_width = (params->output_width + (size_t)3) / 4 * 4;
+  const int has_even_sides =
+      params->output_height % 2 == 0 && params->output_width % 2 == 0;
+  const int has_two_rows = tfmpq_depthwise_conv2d_is_paired__mve(params) &&
+                           !(output_bits == 8 && has_even_sides);
+  size_t num_bytes = 64 * columns * patch_rows +
+                     336 * patch_rows * patch_columns +
+                     16 * output_width * (has_two_rows ? 2 : 1);
   (void)input_bits;
   (void)weight_bits;
-  (void)output_bits;
-  return 16 * columns * num_rows + 64 * columns * ((num_rows + 3) / 4) +
-         336 * num_patches + 16 * output_width * (is_paired ? 2 : 1);
+  if (!tfmpq_depthwise_conv2d_is_single__mve(params)) {
+    num_bytes += 16 * columns * params->kernel_height;
+  }
+  return num_bytes;
 }
 
 #ifdef __cplusplus

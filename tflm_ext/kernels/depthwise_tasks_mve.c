@@ -1,20 +1,27 @@
 /* Rows of depthwise convolutions, in assembly language: patches of 4 rows and
  * columns (depthwise_rows_mve.h) times weights, rescaled four codes at a time.
  *
- *   r0            quads                 q0..q3  weights
- *   r1 r3         bias, multiplier      q4      codes
- *   r2 r4 r6 r10  sums                  q5      patch
- *   r5 r9 r11     twice_offset,         q6      addresses of its columns; a
- * row: up_shift, down_shift          their offsets r7            codes q7
- * offsets of codes r8            step of codes; a row: of quads r12 task, from
- * weights on lr            blocks left */
+ *   r0             quads
+ *   r1 r3          bias, multiplier
+ *   r2 r4 r6 r10   sums
+ *   r5 r9 r11      twice_offset, up_shift, down_shift
+ *   r7             codes
+ *   r8             step of codes; a row: of quads
+ *   r12            task, from weights on
+ *   lr             blocks left
+ *   q0 to q3       weights
+ *   q4             codes
+ *   q5             patch
+ *   q6             addresses of its columns, or their offsets
+ *   q7             offsets of codes
+ */
 #include "tflm_ext/kernels/assembly.h"
 #include "tflm_ext/kernels/depthwise_rows_mve.h"
 
-#define CHECK_OFFSET(field, offset)                                        \
-  typedef char tfmpq_offset_of_##field                                     \
-      [offsetof(tfmpq_row_task, field) == offset || sizeof(void*) != 4 ? 1 \
-                                                                       : -1]
+#define CHECK_OFFSET(field, offset)                                            \
+  typedef char tfmpq_offset_of_##field                                         \
+      [offsetof(tfmpq_row_task, field) == offset || sizeof(void *) != 4 ? 1    \
+                                                                        : -1]
 CHECK_OFFSET(weights, 16);
 CHECK_OFFSET(codes, 24);
 CHECK_OFFSET(num_channels, 32);
@@ -98,22 +105,27 @@ CHECK_OFFSET(quad_step_bytes, 76);
   "add r0, r8\n"                                                              \
   "vmladav.s8 " sum ", q5, q0\n"
 
-#define ROW(name)                                                             \
+/* Four patches; q6 holds the addresses of the columns of the one before. */
+#define MULTIPLY_NEXT_PATCH(sum)                                              \
+  "vldrw.u32 q5, [q6, #128]!\n"                                               \
+  "vmladav.s8 " sum ", q5, q0\n"
+
+#define ROW(name, before, multiply, pre_shift)                                \
   __asm__(BEGIN(name)                                                         \
           "ldr r8, [r12, #60]\n"                                              \
-          "vldrw.u32 q6, [r12, #-16]\n"                                       \
           "2:\n"                                                              \
           TAKE_CHANNEL                                                        \
+          "vldrw.u32 q6, [r12, #-16]\n"                                       \
           "vldrw.u32 q0, [r4, q6]\n"                                          \
           "ldr r0, [r12, #40]\n"                                              \
           "adds r2, r0, #4\n"                                                 \
           "str r2, [r12, #40]\n"                                              \
+          before                                                              \
           "1:\n"                                                              \
-          MULTIPLY_PATCH("r2") MULTIPLY_PATCH("r4")                           \
-          MULTIPLY_PATCH("r6") MULTIPLY_PATCH("r10")                          \
+          multiply("r2") multiply("r4") multiply("r6") multiply("r10")        \
           "vmov q4[2], q4[0], r2, r6\n"                                       \
           "vmov q4[3], q4[1], r4, r10\n"                                      \
-          RESCALE(PRE_SHIFT)                                                  \
+          RESCALE(pre_shift)                                                  \
           "adds r7, #64\n"                                                    \
           "le lr, 1b\n"                                                       \
           END(name))
@@ -121,4 +133,8 @@ CHECK_OFFSET(quad_step_bytes, 76);
 
 ROW_PAIR("tfmpq_make_row_pair__mve", "");
 ROW_PAIR("tfmpq_make_shifted_row_pair__mve", PRE_SHIFT);
-ROW("tfmpq_make_row__mve");
+ROW("tfmpq_make_row__mve", "", MULTIPLY_PATCH, PRE_SHIFT);
+ROW("tfmpq_make_row_of_stride_2__mve",
+    "sub r0, r0, #128\n"
+    "vadd.i32 q6, q6, r0\n",
+    MULTIPLY_NEXT_PATCH, "");
