@@ -22,7 +22,7 @@ _LAYERS = (
     """arena_buffers arena_memory budget_message calibrated_network
     float_ends float_network kernel_targets memory_model memory_planner
     offset_search packing paper_memory quantization quantized_network
-    ram_model weight_layouts""",
+    ram_model tflm_arena tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources
     datasets evaluation evaluators fashion_mnist finetuning float_ops
@@ -41,7 +41,7 @@ _LAYERS = (
     float_models lowering report report_page reward_correlation svg_charts
     tflite_builtin tflite_builtin_reference tflite_builtin_shapes tflite_file
     tflite_graph tflite_keras tflite_layout tflite_options
-    tflite_reader tflite_writer tflm_sources""",
+    tflite_reader tflite_writer tflm_builtin_memory tflm_sources""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
     experiment_flags export exporting finetune pretrain pretraining
