@@ -24,18 +24,19 @@ _LAYERS = (
     offset_search packing paper_memory quantization quantized_network
     ram_model tflm_arena tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
-    """activation_clips calibration_tables conv_blocks dataset_sources
-    datasets evaluation evaluators fashion_mnist finetuning float_ops
-    float_statistics float_training float_weights graph_draft keras_graph
-    keras_layers labelled_files mobilenet models qat quantized_forward
-    quantizers rank_statistics reference_ops reproducibility
-    searchers searchers.budget_growth
-    searchers.ddpg searchers.environment searchers.episode_log
-    searchers.episode_loop searchers.exploration searchers.greedy
-    searchers.mlp searchers.observation searchers.random_search
-    searchers.registry searchers.replay_buffer searchers.rule_based
-    searchers.search_state searchers.searcher searchers.sensitivity
-    tiny_models training_batches weight_rounding""",
+    """activation_clips calibration_tables conv_blocks dataset_sources datasets
+    evaluation evaluators fashion_mnist finetuning float_ops float_statistics
+    float_training float_weights graph_draft keras_graph keras_layers
+    labelled_files mobilenet models qat quantized_forward quantizers
+    rank_statistics reference_ops reproducibility searchers
+    searchers.budget_growth searchers.budget_repair searchers.ddpg
+    searchers.environment searchers.episode_log searchers.episode_loop
+    searchers.evolution searchers.exhaustive searchers.exploration
+    searchers.greedy searchers.ilp searchers.integer_program
+    searchers.linear_memory searchers.mlp searchers.observation
+    searchers.random_search searchers.registry searchers.replay_buffer
+    searchers.rule_based searchers.search_state searchers.searcher
+    searchers.sensitivity tiny_models training_batches weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware
     float_models lowering report report_page reward_correlation svg_charts
