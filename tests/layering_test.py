@@ -17,10 +17,12 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # below; cycles within a layer are refused, too.
 _LAYERS = (
     # L0: the nouns and plain helpers.
-    """budgets config run_dir specs user_paths""",
+    """budgets config config_parts latency_config objective_weights run_dir specs
+    user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
-    float_ends float_network kernel_targets memory_model memory_planner
+    float_ends float_network kernel_targets latency_model latency_table
+    memory_model memory_planner
     offset_search packing paper_memory quantization quantized_network
     ram_model tflm_arena tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
@@ -39,13 +41,14 @@ _LAYERS = (
     searchers.sensitivity tiny_models training_batches weight_rounding""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer elf_sections firmware
-    float_models lowering report report_page reward_correlation svg_charts
+    float_models latency_measuring lowering report report_page
+    reward_correlation svg_charts
     tflite_builtin tflite_builtin_reference tflite_builtin_shapes tflite_file
     tflite_graph tflite_keras tflite_layout tflite_options
     tflite_reader tflite_writer tflm_builtin_memory tflm_sources""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
-    experiment_flags export exporting finetune pretrain pretraining
+    experiment_flags export exporting finetune latency pretrain pretraining
     program_errors progress reporting reward_study search stages
     tflm_deployment training_phases""",
 )
