@@ -45,7 +45,7 @@ _LAYERS = (
     reward_correlation svg_charts
     tflite_builtin tflite_builtin_reference tflite_builtin_shapes tflite_file
     tflite_graph tflite_keras tflite_layout tflite_options
-    tflite_reader tflite_writer tflm_builtin_memory tflm_sources""",
+    tflite_reader tflite_writer tflm_builtin_memory tflm_builtin_ram tflm_sources""",
     # L4: command-line modules and what they share.
     """choice_flags command_line deploy deployment evaluate experiment
     experiment_flags export exporting finetune latency pretrain pretraining

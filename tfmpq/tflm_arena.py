@@ -275,7 +275,7 @@ class _Allocation:
     self.needed = max(self.needed, head + self.tail)
 
   def _reserve_requests(self, num_scratch: int) -> None:
-    count = num_scratch + self._structures.requests_per_op
+    count = num_scratch + tflm_structures.REQUESTS_PER_OP
     self._reserve(self._structures.scratch_request.size * count)
 
   def _prepare(self, op: Op) -> None:
@@ -296,7 +296,7 @@ class _Allocation:
     top = _align(top, sizes.allocation_info.alignment)
     count = len(self._graph.tensors) + num_scratch
     top += sizes.allocation_info.size * count
-    top = align_up(top) + sizes.planned_buffer_bytes * num_buffers
+    top = align_up(top) + tflm_structures.PLANNED_BUFFER_BYTES * num_buffers
     unused = (self._end - self.tail) % ALIGNMENT
     self.needed = max(self.needed, top + unused + self.tail)
 

@@ -154,7 +154,7 @@ def _op(
   return tflm_arena.Op(
       inputs=operator.inputs,
       outputs=operator.outputs,
-      parsed=kind.parsed and kind.parsed[pointer_bytes],
+      parsed=kind.parsed[pointer_bytes] if kind.parsed else None,
       init_bytes=kind.data_bytes[which][pointer_bytes],
       prepare_bytes=prepare_bytes,
       temporaries=tuple(

@@ -3,7 +3,7 @@
 They follow from C++ sources and the machine: `Version` names the sources, the
 width of a pointer the machine. Read with `sizeof` from TFLM's headers as its
 Makefile compiles them (TF_LITE_STATIC_MEMORY; arm-none-eabi-gcc makes an enum
-as small as its values allow); tests/tflm_arena_test.cc asserts the same.
+as small as its values allow).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import dataclasses
 import enum
 
 POINTER_BYTES = (4, 8)
+REQUESTS_PER_OP = 12  # Most scratch buffers that one op may ask for.
+PLANNED_BUFFER_BYTES = 40  # Temporarily, per buffer that the planner places.
 
 
 class Version(str, enum.Enum):
@@ -42,8 +44,8 @@ class Structures:
   """What TFLM allocates, under the names of its classes.
 
   Attributes:
-    allocators: one of each at the end of the arena, in that order, before a
-      model is looked at.
+    allocators: SingleArenaBufferAllocator, GreedyMemoryPlanner and
+      MicroAllocator, in that order at the end of the arena.
     builtin_data_allocator: one per model.
     subgraph_allocations: one per subgraph.
     eval_tensor: one per tensor.
@@ -52,11 +54,9 @@ class Structures:
     pointer: one per network input and per network output.
     tensor: one per network input and output; temporarily in Prepare.
     quantization: one per `tensor` that has scales.
-    scratch_request: temporarily, one per scratch buffer and
-      `requests_per_op` more.
+    scratch_request: temporarily, one per scratch buffer and `REQUESTS_PER_OP`
+      more.
     allocation_info: temporarily, one per tensor and scratch buffer.
-    requests_per_op: most scratch buffers that one op may ask for.
-    planned_buffer_bytes: temporarily, per buffer that the planner places.
   """
 
   allocators: tuple[Structure, ...]
@@ -70,24 +70,45 @@ class Structures:
   quantization: Structure
   scratch_request: Structure
   allocation_info: Structure
-  requests_per_op: int = 12
-  planned_buffer_bytes: int = 40
 
 
-def _structures(pointer: int, *sizes: int) -> Structures:
-  """Returns structures that are aligned like a pointer."""
-  single, planner, allocator, *others = (
-      Structure(size, pointer) for size in sizes
+def _structures(
+    alignment: int, allocators: tuple[int, ...], **sizes: int
+) -> Structures:
+  """Returns structures of these sizes, all aligned like a pointer."""
+  return Structures(
+      allocators=tuple(Structure(size, alignment) for size in allocators),
+      pointer=Structure(alignment, alignment),
+      **{name: Structure(size, alignment) for name, size in sizes.items()},
   )
-  return Structures((single, planner, allocator), *others)
 
 
 _KNOWN: Mapping[tuple[Version, int], Structures] = {
     (Version.AUGUST_2026, 4): _structures(
-        *(4, 36, 44, 36, 8, 8, 12, 32, 4, 4, 32, 12, 12, 24)
+        4,
+        allocators=(36, 44, 36),
+        builtin_data_allocator=8,
+        subgraph_allocations=8,
+        eval_tensor=12,
+        node_and_registration=32,
+        scratch_handle=4,
+        tensor=32,
+        quantization=12,
+        scratch_request=12,
+        allocation_info=24,
     ),
     (Version.AUGUST_2026, 8): _structures(
-        *(8, 72, 72, 72, 16, 16, 24, 64, 8, 8, 64, 24, 16, 32)
+        8,
+        allocators=(72, 72, 72),
+        builtin_data_allocator=16,
+        subgraph_allocations=16,
+        eval_tensor=24,
+        node_and_registration=64,
+        scratch_handle=8,
+        tensor=64,
+        quantization=24,
+        scratch_request=16,
+        allocation_info=32,
     ),
 }
 
