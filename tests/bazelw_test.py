@@ -150,3 +150,13 @@ def test_python_without_venv_is_missing(machine):
 def test_arm_compiler_without_newlib_is_incomplete(machine):
   machine.add("arm-none-eabi-gcc", "#!/bin/sh\necho nano.specs\n")
   assert "libnewlib-arm-none-eabi" in machine.run("info").stderr
+
+
+def test_arm_cxx_library_is_needed_where_tflm_is(machine, tmp_path):
+  (tmp_path / "tflm" / "include").mkdir(parents=True)
+  environ = {"TFLM_ROOT": str(tmp_path / "tflm")}
+  assert "libstdc++-arm-none-eabi-newlib" in machine.run("x", **environ).stderr
+  absent = {"TFLM_ROOT": str(tmp_path / "absent")}
+  assert "libstdc++" not in machine.run("x", **absent).stderr
+  machine.add("arm-none-eabi-g++", "#!/bin/sh\necho /lib/libstdc++_nano.a\n")
+  assert "libstdc++" not in machine.run("x", **environ).stderr

@@ -124,6 +124,48 @@ def test_tflm_targets_are_counted(tmp_path, capsys):
   assert lines == ["TFLM: 1 run", "1 passed, 0 failed"]
 
 
+def _skipped(label):
+  return {
+      "id": {"targetCompleted": {"label": label}},
+      "aborted": {"reason": "SKIPPED"},
+  }
+
+
+def test_targets_that_need_tflm_are_skipped_without_it(tmp_path, capsys):
+  report = _report(tmp_path / "1.xml", "<testcase/>")
+  events = [
+      _configured(_LABEL),
+      _result(_LABEL, report),
+      _summary(_LABEL, "PASSED"),
+      _configured("//a:b_test", ["tflm"]),
+      _skipped("//a:b_test"),
+  ]
+  status, lines = _run(tmp_path, events, capsys)
+  assert status == 0
+  assert lines == ["TFLM: skipped", "1 passed, 0 failed"]
+
+
+def test_tflm_without_a_library_for_a_core_is_told(tmp_path, capsys):
+  report = _report(tmp_path / "1.xml", "<testcase/>")
+  events = [
+      _configured(_LABEL, ["tflm"]),
+      _result(_LABEL, report),
+      _summary(_LABEL, "PASSED"),
+      _configured("//a:b_test", ["tflm"]),
+      _skipped("//a:b_test"),
+  ]
+  status, lines = _run(tmp_path, events, capsys)
+  assert status == 0
+  assert lines == ["TFLM: 1 run, 1 skipped", "1 passed, 0 failed"]
+
+
+def test_nothing_else_may_be_skipped(tmp_path, capsys):
+  events = [_configured(_LABEL), _skipped(_LABEL)]
+  status, lines = _run(tmp_path, events, capsys)
+  assert status == 1
+  assert lines[0] == f"NOT RUN: {_LABEL}"
+
+
 def test_no_tests_at_all_is_a_failure(tmp_path, capsys):
   status, lines = _run(tmp_path, [], capsys)
   assert status == 1

@@ -8,10 +8,11 @@ import pytest
 from tests import mobilenet_specs
 from tfmpq import arena_memory
 from tfmpq import c_writer
+from tfmpq import kernel_targets
 from tfmpq import memory_model
-from tfmpq import memory_planner
 from tfmpq import paper_memory
 from tfmpq import specs
+from tfmpq import tflm_custom_memory
 from tfmpq.arena_memory import Backend
 from tfmpq.budgets import BudgetError
 from tfmpq.budgets import MemoryBudget
@@ -160,25 +161,45 @@ def test_arena_ram_is_the_plan_and_pads_pixels():
   assert moments[2].alive == (('a_out', 256), ('b_out', 32))
 
 
-def test_arena_adds_in_place_but_tflm_greedy_does_not():
+def test_the_arena_of_tflm_is_what_allocate_tensors_needs():
   network = _residual(ends_with_add=False)
   policy = specs.QuantizationPolicy.uniform(network, 8, 8)
-  own = _arena(network).footprint(policy).ram_bytes
-  tail = memory_planner.align_up(
-      sum(size for _, size in arena_memory.tflm_tail(network))
+  target = kernel_targets.Target.PORTABLE
+  need = tflm_custom_memory.arena_need(network, policy, target)
+  model = _arena(network, Backend.TFLM)
+  assert _arena(network).footprint(policy).ram_bytes == need.head_bytes == 256
+  assert model.footprint(policy).ram_bytes == need.arena_bytes
+  peak = model.peak(policy)
+  assert peak.ram_bytes == need.arena_bytes
+  assert peak.other_bytes == need.arena_bytes - need.head_bytes
+
+
+def test_widths_that_no_kernel_knows_are_not_used():
+  network = _chain()
+  model = memory_model.MemoryModel(
+      network,
+      'wide',
+      arena_memory.ArenaRam(network, Backend.C),
+      lambda policy: sum(
+          {4: 4, 8: 8}[policy.bits(network, w.name)] * w.num_elements
+          for w in network.weights
+      ),
+      {
+          specs.TensorKind.ACTIVATION: (8,),
+          specs.TensorKind.WEIGHT: (4, 8),
+      },
   )
-  assert own == 256
-  tflm = _arena(network, Backend.TFLM).footprint(policy).ram_bytes
-  greedy = _arena(network, Backend.TFLM_GREEDY).footprint(policy).ram_bytes
-  assert tflm == 256 + tail
-  assert greedy == 384 + tail
-
-
-def test_tflm_tail_counts_tensors_and_ops():
-  # 4 ops; 5 activations, 3 weights, 4 constants of parameters.
-  tail = dict(arena_memory.tflm_tail(_chain()))
-  assert tail['TfLiteEvalTensor, 12 bytes per tensor'] == 12 * 12
-  assert tail['NodeAndRegistration, 32 bytes per op'] == 32 * 4
+  policy, footprint = model.minimum()
+  assert policy == specs.QuantizationPolicy.uniform(network, 4, 8)
+  assert (
+      model.repair(
+          specs.QuantizationPolicy.uniform(network, 8, 8),
+          MemoryBudget(flash_bytes=footprint.flash_bytes),
+      )
+      == policy
+  )
+  with pytest.raises(BudgetError):
+    model.require_feasible(MemoryBudget(ram_bytes=footprint.ram_bytes - 1))
 
 
 def test_arena_flash_is_what_the_writer_says():

@@ -150,7 +150,9 @@ def mobilenet_v1(
   return builder.build('mobilenet_v1')
 
 
-def mobilenet_v2(width: float, size: int) -> specs.NetworkSpec:
+def mobilenet_v2(
+    width: float, size: int, num_classes: int = 1000
+) -> specs.NetworkSpec:
   """MobileNetV2 with its residual adds; channels are multiples of 8."""
   builder = SpecBuilder((size, size, 3))
   builder.conv('conv_stem', _multiple_of_8(32 * width), kernel=3, stride=2)
@@ -164,7 +166,7 @@ def mobilenet_v2(width: float, size: int) -> specs.NetworkSpec:
       )
   builder.conv('conv_head', _multiple_of_8(1280 * max(width, 1.0)))
   builder.global_average_pool('pool')
-  builder.dense('logits', 1000)
+  builder.dense('logits', num_classes)
   return builder.build('mobilenet_v2')
 
 

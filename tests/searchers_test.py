@@ -17,13 +17,20 @@ from tfmpq.searchers import greedy
 from tfmpq.searchers import search_state
 from tfmpq.searchers import sensitivity
 from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.evolution import EvolutionSearcher
 from tfmpq.searchers.greedy import GreedySearcher
+from tfmpq.searchers.ilp import IlpSearcher
 from tfmpq.searchers.random_search import RandomSearcher
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import SearchResult
 from tfmpq.specs import QuantizationPolicy
 
-_SEARCHERS = (RandomSearcher(), GreedySearcher())
+_SEARCHERS = (
+    RandomSearcher(),
+    GreedySearcher(),
+    IlpSearcher(),
+    EvolutionSearcher(),
+)
 
 
 def _ids(searcher):

@@ -10,6 +10,7 @@ from tfmpq import paper_memory
 from tfmpq import specs
 from tfmpq import tflite_builtin
 from tfmpq import tflite_writer
+from tfmpq import tflm_builtin_ram
 
 MEMORY_MODELS = ('arena', 'paper')
 BACKENDS = ('c', 'tflm')
@@ -30,11 +31,11 @@ def build_memory_model(
     network: the network.
     name: 'arena' (bytes that the deployment uses) or 'paper' (as in the
       literature; does not look at the backend).
-    backend: 'c' (model.c) or 'tflm' (model.tflite with our memory plan).
+    backend: 'c' (model.c) or 'tflm' (a .tflite for TFLite Micro).
     per_channel_zero_points: whether 4- and 2-bit weights have a zero point
       per output channel. In the 'paper' model such a network is 'mixpc',
       another one 'mixpl'.
-    targets: instruction sets of the cores; 'c' has to fit all of them.
+    targets: instruction sets of the cores; the model has to fit all of them.
     tflite_ops: of 'tflm', 'custom' or 'builtin'.
 
   Raises:
@@ -50,30 +51,38 @@ def build_memory_model(
         else paper_memory.ParameterScheme.MIXPL
     )
     return paper_memory.paper_model(network, scheme)
-  if backend == 'tflm' and tflite_ops == 'builtin':
-    return arena_memory.arena_model(
-        network,
-        arena_memory.Backend.TFLM_GREEDY,
-        lambda policy: tflite_builtin.flash_bytes(network, policy),
-    )
-  if backend == 'tflm':
-    return arena_memory.arena_model(
-        network,
-        arena_memory.Backend.TFLM,
-        lambda policy: tflite_writer.flash_bytes(
-            network, policy, per_channel_zero_points
-        ),
-    )
   if not targets:
     raise ValueError('a memory model needs at least one target')
+  if backend == 'tflm' and tflite_ops == 'builtin':
+    return _builtin_model(network, targets)
+  writer = tflite_writer if backend == 'tflm' else c_writer
   return arena_memory.arena_model(
       network,
-      arena_memory.Backend.C,
+      arena_memory.Backend(backend),
       lambda policy: max(
-          c_writer.flash_bytes(network, policy, per_channel_zero_points, target)
+          writer.flash_bytes(network, policy, per_channel_zero_points, target)
           for target in targets
       ),
       targets,
+  )
+
+
+def _builtin_model(
+    network: specs.NetworkSpec, targets: Sequence[kernel_targets.Target]
+) -> memory_model.MemoryModel:
+  """Returns the model of a .tflite of TFLM's own ops."""
+  kernels = tflm_builtin_ram.of_targets(targets)
+  return memory_model.MemoryModel(
+      network,
+      ' '.join(['arena tflm builtin', *(k.value for k in kernels)]),
+      arena_memory.largest(
+          [tflm_builtin_ram.BuiltinRam(network, k) for k in kernels]
+      ),
+      lambda policy: tflite_builtin.flash_bytes(network, policy),
+      {
+          specs.TensorKind.ACTIVATION: (tflite_builtin.ACTIVATION_BITS,),
+          specs.TensorKind.WEIGHT: tflite_builtin.WEIGHT_BITS,
+      },
   )
 
 

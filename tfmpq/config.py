@@ -14,40 +14,9 @@ import typing
 
 from tfmpq import budgets
 from tfmpq import specs
-
-
-def _field(
-    default,
-    help_text: str,
-    choices: tuple = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-):
-  """A dataclass field that carries its flag's help and allowed values."""
-  metadata = {
-      'help': help_text,
-      'choices': choices,
-      'minimum': minimum,
-      'maximum': maximum,
-  }
-  return dataclasses.field(default=default, metadata=metadata)
-
-
-class _Part:
-  """Refuses numbers out of range at once, not after an hour of search."""
-
-  def __post_init__(self):
-    for field in dataclasses.fields(typing.cast(typing.Any, self)):
-      value = getattr(self, field.name)
-      minimum, maximum = field.metadata['minimum'], field.metadata['maximum']
-      if minimum is not None and not value >= minimum:
-        raise ValueError(
-            f'{field.name}: expected at least {minimum}, received {value}'
-        )
-      if maximum is not None and not value <= maximum:
-        raise ValueError(
-            f'{field.name}: expected at most {maximum}, received {value}'
-        )
+from tfmpq.config_parts import field as _field
+from tfmpq.config_parts import Part as _Part
+from tfmpq.latency_config import LatencyConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,8 +134,17 @@ class SearchConfig(_Part):
 
   searcher: str = _field(
       'ddpg',
-      'ddpg, greedy, rule_based or random.',
-      ('ddpg', 'greedy', 'rule_based', 'random'),
+      'ddpg, ilp, greedy, evolution, rule_based or random; exhaustive for at '
+      'most 6 tensors.',
+      (
+          'ddpg',
+          'ilp',
+          'greedy',
+          'evolution',
+          'rule_based',
+          'random',
+          'exhaustive',
+      ),
   )
   episodes: int = _field(
       200, 'Policies that the searcher may evaluate.', minimum=1
@@ -273,13 +251,14 @@ class ExperimentConfig:
 
   Attributes:
     name: names the default run directory, runs/<name>.
-    data, model, budget, search, finetune, deploy: see the classes.
+    data, model, budget, latency, search, finetune, deploy: see the classes.
   """
 
   name: str = 'fashion_mnist'
   data: DataConfig = DataConfig()
   model: ModelConfig = ModelConfig()
   budget: BudgetConfig = BudgetConfig()
+  latency: LatencyConfig = LatencyConfig()
   search: SearchConfig = SearchConfig()
   finetune: FinetuneConfig = FinetuneConfig()
   deploy: DeployConfig = DeployConfig()

@@ -130,6 +130,11 @@ class Experiment:
     return kernel_targets.of_cores(self.config.deploy.core_names())
 
   @property
+  def latency_dir(self) -> pathlib.Path:
+    """Folder of the tables of instructions."""
+    return user_paths.resolve(self.config.latency.latency_dir)
+
+  @property
   def per_channel_zero_points(self) -> bool:
     """See QuantizedNetwork."""
     return self.config.search.weight_zero_points == 'per_channel'

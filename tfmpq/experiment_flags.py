@@ -31,7 +31,9 @@ _RUN_DIR = flags.DEFINE_string(
 )
 # Fields that say where things lie or what happens after the network is made;
 # a later command may change them.
-_CHANGEABLE = frozenset(['data_dir', 'download', 'cores', 'num_deploy_images'])
+_CHANGEABLE = frozenset(
+    ['data_dir', 'download', 'cores', 'num_deploy_images', 'latency_dir']
+)
 
 
 def define() -> None:

@@ -53,6 +53,7 @@ class MemoryModel:
       name: str,
       ram: RamModel,
       flash_bytes: Callable[[QuantizationPolicy], int],
+      bit_widths: Mapping[TensorKind, Sequence[int]] | None = None,
   ):
     """Joins a network and two rules that depend on nothing but the policy.
 
@@ -61,15 +62,20 @@ class MemoryModel:
       name: of the rules.
       ram: rule for RAM.
       flash_bytes: policy -> bytes of FLASH.
+      bit_widths: widths of free tensors, ascending, with which the network can
+        run at all; None for all widths.
     """
     self.network = network
     self.name = name
     self._ram = ram
     self._flash_bytes = flash_bytes
     self._tensors = {t.name: t for t in network.policy_tensors}
-    self._free = {
-        t.name for t in network.policy_tensors if t.fixed_bits is None
+    widths = dict.fromkeys(TensorKind, BIT_WIDTHS) | dict(bit_widths or {})
+    self._widths = {
+        t.name: (t.fixed_bits,) if t.fixed_bits else tuple(widths[t.kind])
+        for t in network.policy_tensors
     }
+    self._free = {n for n, choices in self._widths.items() if len(choices) > 1}
     self._owners = {
         t.name: network.bits_owner(t.name) for t in network.activations
     }
@@ -248,6 +254,8 @@ class MemoryModel:
       if name is None:
         raise self._error(QuantizationPolicy.of(bits), budget)
       for width in _narrower(bits[name], bit_widths):
+        if width not in self._widths[name]:
+          continue
         policy = QuantizationPolicy.of({**bits, name: width})
         smaller = self._flash_bytes(policy)
         if smaller < flash:
@@ -266,16 +274,14 @@ class MemoryModel:
     may need zero points, which a tiny tensor does not earn back.
     """
     if self._narrowest_bits is None:
-      bits = {
-          t.name: t.fixed_bits or BIT_WIDTHS[0] for t in self._tensors.values()
-      }
+      bits = {name: choices[0] for name, choices in self._widths.items()}
       for weight in self.network.weights:
-        if weight.fixed_bits is None:
+        if weight.name in self._free:
           sizes = {
               width: self._flash_bytes(
                   QuantizationPolicy.of({**bits, weight.name: width})
               )
-              for width in BIT_WIDTHS
+              for width in self._widths[weight.name]
           }
           bits[weight.name] = min(sizes, key=sizes.__getitem__)
       self._narrowest_bits = bits

@@ -59,9 +59,10 @@ def write(
       not 8 bits, a scale is no float32, or two names would be the same.
   """
   buffers = memory_planner.activation_buffers(
-      network.spec, network.policy, in_place=True
+      network.spec, network.policy, in_place=True, target=target
   )
-  plan.check(buffers)
+  activations = {tensor.name for tensor in network.spec.activations}
+  plan.check([b for b in buffers if b.name in activations])
   return tflite_layout.serialize(_model(network, plan.offsets, target))
 
 

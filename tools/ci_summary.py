@@ -55,6 +55,8 @@ class Summary:
   Attributes:
     tags: label -> tags, of every test target that was asked for.
     status: label -> overall status, of those that ran.
+    skipped: labels of targets that cannot exist here: without TFLM, those that
+      need it.
     counts: label -> [passed, failed] over its shards.
     bazel_status: how Bazel ended; "SUCCESS" if all was built and passed.
   """
@@ -62,6 +64,7 @@ class Summary:
   def __init__(self, events):
     self.tags: dict[str, list[str]] = {}
     self.status: dict[str, str] = {}
+    self.skipped: set[str] = set()
     self.bazel_status = "UNKNOWN"
     self.counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for event in events:
@@ -78,6 +81,8 @@ class Summary:
     elif "testSummary" in event_id:
       label = event_id["testSummary"]["label"]
       self.status[label] = event["testSummary"]["overallStatus"]
+    elif event.get("aborted", {}).get("reason") == "SKIPPED":
+      self.skipped.add(event_id.get("targetCompleted", {}).get("label", ""))
     elif "finished" in event:
       self.bazel_status = event["finished"]["exitCode"]["name"]
     elif "testResult" in event_id:
@@ -89,12 +94,32 @@ class Summary:
         self.counts[label][0] += passed
         self.counts[label][1] += failed
 
+  def needs_tflm(self, label):
+    """Whether a target carries the tag "tflm"."""
+    return "tflm" in self.tags.get(label, [])
+
   def cases(self, label):
-    """Returns (passed, failed) of a target; it fails at least once if red."""
+    """Returns (passed, failed) of a target; it fails at least once if red.
+
+    Only what needs TFLM may be skipped.
+    """
     passed, failed = self.counts[label]
+    if label in self.skipped and self.needs_tflm(label):
+      return 0, 0
     if self.status.get(label) in _PASSED:
       return max(passed, 1), 0
     return passed, max(failed, 1)
+
+
+def _tflm_line(summary, labels):
+  """Returns how many of the targets that need TFLM have run."""
+  num_run = sum(label in summary.status for label in labels)
+  num_skipped = sum(label in summary.skipped for label in labels)
+  if not num_run:
+    return "TFLM: skipped"
+  # Where it has no library for a core.
+  rest = f", {num_skipped} skipped" if num_skipped else ""
+  return f"TFLM: {num_run} run{rest}"
 
 
 def main(path):
@@ -116,9 +141,8 @@ def main(path):
     # A package that cannot be loaded takes its tests with it, unlisted.
     print(f"{summary.bazel_status}: see Bazel's messages above")
     failed = 1
-  tflm = [label for label in labels if "tflm" in summary.tags.get(label, [])]
-  num_tflm = sum(label in summary.status for label in tflm)
-  print(f"TFLM: {num_tflm} run" if num_tflm else "TFLM: skipped")
+  tflm = [label for label in labels if summary.needs_tflm(label)]
+  print(_tflm_line(summary, tflm))
   print(f"{passed} passed, {failed} failed")
   return 1 if failed or not passed else 0
 

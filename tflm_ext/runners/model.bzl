@@ -10,6 +10,7 @@ load("//tools:kernel_test.bzl", "kernel_test", "tflm_test")
 load("//tools/arm:mcu.bzl", "CORES", "mcu_binary")
 
 _RUNNER_SOURCE = "//tflm_ext/runners:model_runner.c"
+_TFLM_RUNNER = "//tflm_ext/runners:tflm_runner"
 _RUNNER_DEPS = [
     "//tflm_ext/runners:files",
     "//tflm_ext/runners:model_meter",
@@ -99,19 +100,20 @@ def tflm_model(name, srcs, **kwargs):
         **kwargs
     )
 
-def tflm_programs(name, model, **kwargs):
+def tflm_programs(name, model, runner = _TFLM_RUNNER, **kwargs):
     """Programs that run a .tflite under TensorFlow Lite Micro.
 
-    `<name>_host` and `<name>_<core>` are the measuring runner (tflm_runner.cc)
-    for this machine and for each core.
+    `<name>_host` and `<name>_<core>` are the runner for this machine and for
+    each core.
 
     Args:
       name: prefix of the targets.
       model: a library that implements tflm_model.h.
+      runner: library with main(); by default the measuring one.
       **kwargs: passed to every target, for instance tags and testonly.
     """
     deps = [
-        "//tflm_ext/runners:tflm_runner",
+        runner,
         model,
     ]
     native.cc_binary(name = name + "_host", deps = deps, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
@@ -20,6 +20,15 @@ from tfmpq.searchers.searcher import SearchResult
 from tfmpq.specs import QuantizationPolicy
 
 _FILE_NAME = 'episodes.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+  """A policy to be evaluated; see `EpisodeRecord` for the fields."""
+
+  policy: QuantizationPolicy
+  phase: str
+  details: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class EpisodeLog:
@@ -109,13 +118,37 @@ class EpisodeLog:
       phase: str,
       details: Mapping[str, float] | None = None,
   ) -> EpisodeRecord:
-    """Returns the record of one more episode.
+    """Returns the record of one more episode; see `evaluate_round`."""
+    return self.evaluate_round([Proposal(policy, phase, details or {})])[0]
 
-    A known policy is not evaluated again, but uses up an episode.
+  def evaluate_round(
+      self, proposals: Sequence[Proposal]
+  ) -> list[EpisodeRecord]:
+    """Returns the records of one more episode per proposal, in their order.
+
+    The policies may be evaluated side by side, but the episodes end one after
+    the other: what is saved after a kill is the beginning of the round. A known
+    policy is not evaluated again, but uses up an episode.
     """
-    if self.num_left < 1:
-      raise ValueError(f'all {self.episodes} episodes have been used')
-    index = len(self.records)
+    if len(proposals) > self.num_left:
+      raise ValueError(
+          f'all {self.episodes} episodes have been used, or too few are left '
+          f'for {len(proposals)} policies: {self.num_left}'
+      )
+    first = len(self.records)
+    num_restored = max(0, len(self._saved) - first)
+    answered = {p.policy for p in proposals[:num_restored]} | set(self._known)
+    unknown = dict.fromkeys(
+        p.policy for p in proposals if p.policy not in answered
+    )
+    evaluations = iter(self.problem.evaluations(list(unknown)))
+    return [self._commit(proposal, evaluations) for proposal in proposals]
+
+  def _commit(
+      self, proposal: Proposal, evaluations: Iterator[Evaluation]
+  ) -> EpisodeRecord:
+    """Appends an episode; takes the next evaluation if it needs one."""
+    index, policy = len(self.records), proposal.policy
     saved = self._saved[index] if index < len(self._saved) else None
     repeated = policy in self._known
     if repeated:
@@ -123,17 +156,17 @@ class EpisodeLog:
     elif saved:
       evaluation = Evaluation(**saved['evaluation'])
     else:
-      evaluation = _plain(self.problem.evaluate(policy))
+      evaluation = _plain(next(evaluations))
     record = EpisodeRecord(
         index=index,
-        phase=phase,
+        phase=proposal.phase,
         policy=policy,
         evaluation=evaluation,
         reward=self.problem.reward(evaluation),
         footprint=self.problem.footprint(policy),
         fits=self.problem.fits(policy),
         repeated=repeated,
-        details={k: float(v) for k, v in (details or {}).items()},
+        details={k: float(v) for k, v in proposal.details.items()},
     )
     if saved and record != EpisodeRecord.from_json_dict(saved):
       raise ValueError(
@@ -229,6 +262,7 @@ def _identity(
       'bit_widths': problem.bit_widths,
       'objective': problem.objective,
       'evaluator': problem.evaluator,
+      'round_size': problem.round_size,
       'episodes': episodes,
       **searcher,
   }

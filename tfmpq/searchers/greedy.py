@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 import os
 
+from tfmpq.searchers import budget_repair
 from tfmpq.searchers import sensitivity
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.episode_log import Proposal
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.searchers.searcher import SearchResult
@@ -80,19 +82,25 @@ def improve(
   """
   queues: dict[QuantizationPolicy, Iterator[QuantizationPolicy]] = {}
   while log.num_left:
-    fitting = [record for record in log.records if record.fits]
-    for record in sorted(fitting, key=lambda r: -r.reward):
+    proposed: list[QuantizationPolicy] = []
+    for record in sorted(log.records, key=lambda r: -r.reward):
+      if not record.fits:
+        continue
       if record.policy not in queues:
         queues[record.policy] = _ranked_neighbours(
             problem, record.policy, sensitivities
         )
-      candidates = (p for p in queues[record.policy] if not log.knows(p))
-      candidate = next(candidates, None)
-      if candidate is not None:
-        log.evaluate(candidate, 'improvement')
-        break
-    else:
+      for policy in queues[record.policy]:
+        if not log.knows(policy) and policy not in proposed:
+          proposed.append(policy)
+        if len(proposed) == min(problem.round_size, log.num_left):
+          break
+      else:
+        continue
+      break
+    if not proposed:
       return
+    log.evaluate_round([Proposal(policy, 'improvement') for policy in proposed])
 
 
 def _ranked_neighbours(
@@ -120,7 +128,7 @@ def _cheapest_narrowing(
   per byte of the tensor itself is taken.
   """
   bits = policy.as_dict()
-  violation = _violation(problem, policy)
+  violation = budget_repair.violation(problem, policy)
   best, best_key = None, None
   for tensor in problem.searched_tensors:
     losses = sensitivities.losses[tensor.name]
@@ -129,7 +137,7 @@ def _cheapest_narrowing(
         break
       candidate = policy.with_bits({tensor.name: width})
       loss = losses[width] - losses[bits[tensor.name]]
-      saved = violation - _violation(problem, candidate)
+      saved = violation - budget_repair.violation(problem, candidate)
       if saved > 0:
         key = (0, loss / saved)
       else:
@@ -137,27 +145,6 @@ def _cheapest_narrowing(
       if best_key is None or key < best_key:
         best, best_key = candidate, key
   return best
-
-
-def _violation(problem: SearchProblem, policy: QuantizationPolicy) -> float:
-  """Returns the bytes above the budget, as shares of RAM and of FLASH.
-
-  RAM counts in every layer that exceeds it, not only in the worst: otherwise
-  nothing would seem to help where two layers need equally much.
-  """
-  footprint, budget = problem.footprint(policy), problem.budget
-  violation = 0.0
-  if budget.ram_bytes is not None:
-    limit = budget.ram_bytes
-    moments = problem.memory_model.moments(policy)
-    above = [max(0, moment.ram_bytes - limit) for moment in moments]
-    # A planner that misses the bound needs more than any layer does.
-    above.append(max(0, footprint.ram_bytes - limit))
-    violation += sum(above) / limit
-  if budget.flash_bytes is not None:
-    limit = budget.flash_bytes
-    violation += max(0, footprint.flash_bytes - limit) / limit
-  return violation
 
 
 def _neighbours(

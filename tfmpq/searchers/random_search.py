@@ -9,6 +9,7 @@ import numpy as np
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.environment import BitWidthEnvironment
 from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.episode_log import Proposal
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.searchers.searcher import SearchResult
@@ -41,18 +42,33 @@ class RandomSearcher:
     identity = {'searcher': self.name, 'seed': seed}
     log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
     rng = np.random.default_rng(seed)
-    num_corrected = 0
     while log.num_left:
-      num_redrawn = 0
-      policy, corrected = random_policy(environment, rng)
-      while log.knows(policy) and num_redrawn < _MAX_REDRAWS:
-        num_redrawn += 1
-        policy, corrected = random_policy(environment, rng)
-      num_corrected += corrected
-      details = {'num_corrected': corrected, 'num_redrawn': num_redrawn}
-      log.evaluate(policy, 'random', details)
+      count = min(problem.round_size, log.num_left)
+      log.evaluate_round(_proposals(environment, log, rng, count))
+    num_corrected = sum(r.details['num_corrected'] for r in log.records)
     share = num_corrected / (episodes * environment.num_decisions)
     return log.result(self.name, seed, {'share_corrected': share})
+
+
+def _proposals(
+    environment: BitWidthEnvironment,
+    log: EpisodeLog,
+    rng: np.random.Generator,
+    count: int,
+) -> list[Proposal]:
+  """Returns random policies that are not known, if such are found."""
+  proposals: list[Proposal] = []
+  known: set[QuantizationPolicy] = set()
+  while len(proposals) < count:
+    num_redrawn = 0
+    policy, corrected = random_policy(environment, rng)
+    while num_redrawn < _MAX_REDRAWS and (log.knows(policy) or policy in known):
+      num_redrawn += 1
+      policy, corrected = random_policy(environment, rng)
+    known.add(policy)
+    details = {'num_corrected': corrected, 'num_redrawn': num_redrawn}
+    proposals.append(Proposal(policy, 'random', details))
+  return proposals
 
 
 def random_policy(

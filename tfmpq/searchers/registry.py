@@ -1,7 +1,10 @@
 """Searchers by name."""
 
 from tfmpq.searchers.episode_loop import DdpgSearcher
+from tfmpq.searchers.evolution import EvolutionSearcher
+from tfmpq.searchers.exhaustive import ExhaustiveSearcher
 from tfmpq.searchers.greedy import GreedySearcher
+from tfmpq.searchers.ilp import IlpSearcher
 from tfmpq.searchers.random_search import RandomSearcher
 from tfmpq.searchers.rule_based import RuleBasedSearcher
 from tfmpq.searchers.searcher import Searcher
@@ -16,7 +19,10 @@ def create(name: str) -> Searcher:
   """
   searchers = (
       DdpgSearcher(),
+      EvolutionSearcher(),
+      ExhaustiveSearcher(),
       GreedySearcher(),
+      IlpSearcher(),
       RandomSearcher(),
       RuleBasedSearcher(),
   )

@@ -7,7 +7,7 @@ and may use it equally often, so that their results can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import math
@@ -34,6 +34,8 @@ _KINDS = {
     'both': (TensorKind.WEIGHT, TensorKind.ACTIVATION),
 }
 _UNSEARCHED_BITS = 8
+
+EvaluateAll = Callable[[Sequence[QuantizationPolicy]], Iterable[Evaluation]]
 
 
 class PolicyMemory(Protocol):
@@ -75,6 +77,11 @@ class SearchProblem:
       policies better) or 'accuracy'.
     evaluator: what `evaluate` measures, in words or as a hash: data, number
       of images, weights. A saved search goes on only with an equal one.
+    round_size: how many policies a searcher proposes before it learns what the
+      first of them is worth, at least 1. The course of a search depends on it,
+      and on nothing else of how evaluations are spread over processes.
+    evaluate_all: the same as `evaluate` for several policies, in their order;
+      may work on them side by side. None: `evaluate` one after the other.
   """
 
   network: NetworkSpec
@@ -85,6 +92,8 @@ class SearchProblem:
   bit_widths: tuple[int, ...] = BIT_WIDTHS
   objective: str = 'cross_entropy'
   evaluator: str = ''
+  round_size: int = 1
+  evaluate_all: EvaluateAll | None = None
 
   def __post_init__(self):
     _check_choice('search_tensors', self.search_tensors, SEARCH_TENSORS)
@@ -94,6 +103,10 @@ class SearchProblem:
       raise ValueError(
           f'bit_widths: expected at least two of {BIT_WIDTHS}, ascending, '
           f'received {widths}'
+      )
+    if self.round_size < 1:
+      raise ValueError(
+          f'round_size: expected at least 1, received {self.round_size}'
       )
     if not self.searched_tensors:
       raise ValueError(
@@ -178,6 +191,14 @@ class SearchProblem:
         f'{self.budget.ram_bytes} and {self.budget.flash_bytes}. Search '
         "'both', allow 2 bits, or raise the budget"
     )
+
+  def evaluations(
+      self, policies: Sequence[QuantizationPolicy]
+  ) -> Iterable[Evaluation]:
+    """Yields what `evaluate` says about each policy, in their order."""
+    if self.evaluate_all is not None:
+      return self.evaluate_all(policies)
+    return map(self.evaluate, policies)
 
   def reward(self, evaluation: Evaluation) -> float:
     """What is maximized; ValueError if it is not a finite number."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.episode_log import Proposal
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.specs import QuantizationPolicy
 
@@ -46,16 +47,18 @@ def measure(problem: SearchProblem, log: EpisodeLog) -> Sensitivities:
   """
   widths = problem.bit_widths
   by_size = sorted(problem.searched_tensors, key=lambda t: -t.num_elements)
+  narrowed = [(t.name, width) for width in widths[:-1] for t in by_size]
+  narrowed = narrowed[: max(0, log.num_left - 2)]
   measured: dict[tuple[str, int], float] = {}
   if log.num_left > 1:
     widest = problem.policy({}, widths[-1])
-    reference = log.evaluate(widest, 'sensitivity').reward
-    for width in widths[:-1]:
-      for tensor in by_size:
-        if log.num_left > 1:
-          policy = widest.with_bits({tensor.name: width})
-          record = log.evaluate(policy, 'sensitivity')
-          measured[tensor.name, width] = reference - record.reward
+    policies = [widest, *(widest.with_bits({n: w}) for n, w in narrowed)]
+    # None depends on what another one is worth: a single round.
+    reference, *records = log.evaluate_round(
+        [Proposal(policy, 'sensitivity') for policy in policies]
+    )
+    for entry, record in zip(narrowed, records, strict=True):
+      measured[entry] = reference.reward - record.reward
   return Sensitivities(
       {
           tensor.name: _losses(tensor.name, widths, measured)

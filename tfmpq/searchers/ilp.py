@@ -1,0 +1,60 @@
+"""Integer programming on additive sensitivities, then local improvement."""
+
+from __future__ import annotations
+
+import os
+
+from tfmpq.searchers import sensitivity
+from tfmpq.searchers.budget_growth import grow
+from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.greedy import improve
+from tfmpq.searchers.integer_program import PolicyProgram
+from tfmpq.searchers.searcher import OnEpisode
+from tfmpq.searchers.searcher import SearchProblem
+from tfmpq.searchers.searcher import SearchResult
+
+
+class IlpSearcher:
+  """Finds the exact optimum of the sum of losses, then tries its neighbours.
+
+  What each tensor loses alone at each width is measured first (`sensitivity`).
+  If losses added up and were measured without error, the first policy after
+  that would be the best there is; the remaining episodes go to its neighbours.
+  Nothing here is random; the seed only names the run.
+  """
+
+  name = 'ilp'
+
+  def search(
+      self,
+      problem: SearchProblem,
+      episodes: int,
+      seed: int,
+      state_dir: str | os.PathLike[str] | None = None,
+      on_episode: OnEpisode | None = None,
+  ) -> SearchResult:
+    """Returns the best policy found; see `searcher.Searcher`.
+
+    The statistics say how many solutions of the program did not fit and were
+    cut off, and whether its optimum is proven (1.0).
+    """
+    problem.require_feasible()
+    identity = {'searcher': self.name, 'seed': seed}
+    log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
+    sensitivities = sensitivity.measure(problem, log)
+    program = PolicyProgram(problem)
+    policy = program.solve(sensitivities.losses)
+    if policy is None:
+      raise AssertionError('the program excludes all policies, yet some fit')
+    policy = grow(problem, policy, sensitivities.by_need(policy))
+    if log.num_left and not log.knows(policy):
+      log.evaluate(policy, 'optimum')
+    improve(problem, log, sensitivities)
+    return log.result(
+        self.name,
+        seed,
+        {
+            'num_cuts': float(program.num_cuts),
+            'is_proven': float(program.is_exact),
+        },
+    )
