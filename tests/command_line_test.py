@@ -39,7 +39,7 @@ def _started(tmp_path, monkeypatch):
       pretrain='true',
       num_reward_images='40',
       num_calibration_images='64',
-      ram='2400',
+      ram='2000',
   ):
     yield
 
@@ -133,14 +133,14 @@ def test_a_refused_command_can_be_corrected(names, tmp_path):
   search.main(['search'])
   assert names == [*search._STAGES, 'report']
   text = (tmp_path / 'run' / run_dir.CONFIG).read_text()
-  assert config.from_json(text).budget.ram == '2400'
+  assert config.from_json(text).budget.ram == '2000'
 
 
 def test_a_run_with_another_configuration_is_refused(names):
   search.main(['search'])
   names.clear()
-  with flagsaver.as_parsed(ram='2500'):
-    with pytest.raises(SystemExit, match="--ram: '2400' there, '2500' here"):
+  with flagsaver.as_parsed(ram='2100'):
+    with pytest.raises(SystemExit, match="--ram: '2000' there, '2100' here"):
       search.main(['search'])
   assert not names
 
@@ -185,7 +185,7 @@ def test_the_reported_command_makes_the_run_anew(names, capsys):
       '--pretrain',
       '--num_reward_images=40',
       '--num_calibration_images=64',
-      '--ram=2400',
+      '--ram=2000',
   }
   assert names[-1] == 'report'
 

@@ -60,7 +60,7 @@ def _random_problem(rng, kind):
   return dataclasses.replace(problem, budget=budget)
 
 
-@pytest.mark.parametrize('kind', ['paper', 'portable', 'dsp'])
+@pytest.mark.parametrize('kind', ['paper', 'portable', 'dsp', 'mve'])
 def test_program_finds_the_optimum_of_any_losses(kind):
   rng = np.random.default_rng(_SEED)
   num_cut = 0

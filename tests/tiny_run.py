@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-RAM_BYTES, FLASH_BYTES = 2400, 2500
+RAM_BYTES, FLASH_BYTES = 2000, 2500
 NUM_TEST_IMAGES = 60
 # Data and network; no weights, no budget.
 NETWORK_FLAGS = (
