@@ -269,3 +269,33 @@ def test_a_builtin_layer_far_from_the_network_is_refused(
   monkeypatch.setattr(tflite_builtin, 'write', lambda _: data)
   with pytest.raises(ValueError, match=f"'{layer.name}' of model_builtin"):
     exporting.export_builtin(network, builtin_folder, codes)
+
+
+def test_package_holds_the_model_and_its_kernels(folder):
+  package = folder.parent / 'firmware'
+  result = _run(
+      f'--run_dir={folder}', '--notflite', f'--package={package}', '--core=host'
+  )
+  assert result.returncode == 0, result.stderr
+  assert 'see README.md there' in result.stdout
+  model = (package / 'model' / 'model.c').read_text()
+  assert model == (folder / run_dir.C_SOURCE).read_text()
+  assert (package / 'tflm_ext' / 'kernels' / 'conv2d.c').exists()
+
+
+def test_package_of_builtin_ops_holds_no_kernels(builtin_folder):
+  package = builtin_folder / 'firmware'
+  flags = ('--tflite_ops=builtin', '--backend=tflm', '--noc')
+  result = _run(f'--run_dir={builtin_folder}', *flags, f'--package={package}')
+  assert result.returncode == 0, result.stderr
+  model = (package / 'model' / 'model.tflite').read_bytes()
+  assert model == (builtin_folder / run_dir.TFLITE_BUILTIN).read_bytes()
+  assert not (package / 'tflm_ext' / 'kernels').exists()
+
+
+def test_package_for_tflm_needs_its_tflite(folder):
+  result = _run(
+      f'--run_dir={folder}', '--notflite', '--backend=tflm', '--package=p'
+  )
+  assert result.returncode == 1
+  assert 'leave out --notflite' in result.stderr

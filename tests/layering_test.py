@@ -50,6 +50,7 @@ _LAYERS = (
     """choice_flags command_line deploy deployment evaluate experiment
     experiment_flags export exporting finetune latency pretrain pretraining
     program_errors progress reporting reward_study search stages
+    firmware_package host_programs interpreter package_texts source_closure
     tflm_deployment training_phases""",
 )
 
