@@ -65,6 +65,7 @@ def test_program_writes_all_files_and_prints_their_sizes(folder, network):
   assert sorted(str(path.relative_to(folder)) for path in files) == [
       'dsp/model.c',
       'dsp/model.h',
+      'dsp/model.tflite',
       'model.c',
       'model.h',
       'model.tflite',
@@ -114,14 +115,15 @@ def test_exports_match_their_predictions(tmp_path):
     print(f'seed {seed}')
     network = mixed_network.mixed_network(seed, bool(seed % 2))
     codes = exporting.random_codes(network, 2, seed)
-    exports = [exporting.export_tflite(network, tmp_path, codes)]
+    exports = []
     for target in kernel_targets.Target:
+      exports.append(exporting.export_tflite(network, tmp_path, codes, target))
       exports.append(exporting.export_c(network, tmp_path, target))
       assert exports[-1].arena_bytes == exports[-1].predicted.ram_bytes
     names = [export.name for export in exports]
-    assert names == ['tflm', 'c_portable', 'c_dsp']
+    assert names == ['tflm', 'c_portable', 'tflm_dsp', 'c_dsp']
     paths = [path for export in exports for path in export.paths]
-    assert len(set(paths)) == 5
+    assert len(set(paths)) == 6
     assert all(path.exists() for path in paths)
     for export in exports:
       assert export.flash_bytes == export.predicted.flash_bytes
@@ -186,7 +188,7 @@ def test_export_refuses_a_file_with_other_logits(
 ):
   write = tflite_writer.write
   monkeypatch.setattr(
-      tflite_writer, 'write', lambda net, plan: write(_changed(net), plan)
+      tflite_writer, 'write', lambda net, *args: write(_changed(net), *args)
   )
   codes = exporting.random_codes(network, 3, 0)
   with pytest.raises(ValueError, match='3 of 3 images have other logits'):
@@ -240,7 +242,7 @@ def test_builtin_ops_are_written_on_request(builtin_folder):
   )
   assert all(operator.builtin for operator in model.operators)
   assert (builtin_folder / run_dir.TFLITE).exists()
-  assert result.stdout.count('bytes written') == 2
+  assert result.stdout.count('bytes written') == 3
 
 
 def test_builtin_ops_refuse_other_widths_in_one_line(folder):

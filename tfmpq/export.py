@@ -13,7 +13,8 @@ leave there, and writes
                                   weights 8 or 4 bits and shared zero points
   <run_dir>/model.c, model.h      plain C99: constants, one arena, no
                                   interpreter, no heap
-  <run_dir>/dsp/                  the same for cores with DSP instructions
+  <run_dir>/dsp/                  model.tflite, model.c and model.h for cores
+                                  with DSP instructions
                                   (Cortex-M4, M7, M33, M55): faster kernels,
                                   which need scratch memory in the arena and
                                   weights in an order of their own
@@ -110,7 +111,10 @@ def export() -> None:
   exports = []
   if _TFLITE.value:
     codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
-    exports.append(exporting.export_tflite(network, folder, codes))
+    exports += [
+        exporting.export_tflite(network, folder, codes, target)
+        for target in kernel_targets.Target
+    ]
     print(f'model.tflite, read back: equal logits on {len(codes)} images')
   if _TFLITE_OPS.value == 'builtin':
     codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
