@@ -9,10 +9,13 @@ import pytest
 
 from tests import mixed_network
 from tfmpq import bazel_build
+from tfmpq import config
 from tfmpq import deploy
+from tfmpq import deploying
 from tfmpq import deployment
 from tfmpq import quantized_network
 from tfmpq import run_dir
+from tfmpq import tflm_deployment
 
 
 def _result(**kwargs):
@@ -112,8 +115,54 @@ def test_a_failed_build_is_one_message(folder, monkeypatch):
     deploy.main(['deploy'])
 
 
-def test_only_the_c_backend_can_run(folder):
-  del folder
+def test_rows_of_other_backends_stay(folder, monkeypatch):
+  monkeypatch.setattr(deployment, 'deploy', lambda *args: [_result()])
+  deploy.main(['deploy'])
+  monkeypatch.setattr(tflm_deployment, 'missing_sdk', lambda cores: '')
+  calls = []
+
+  def fake_deploy(*args, **kwargs):
+    calls.append(kwargs)
+    return [_result(backend='tflm', tflite_ops='custom')]
+
+  monkeypatch.setattr(tflm_deployment, 'deploy', fake_deploy)
   with flagsaver.as_parsed(backend='tflm'):
-    with pytest.raises(SystemExit, match="--backend=tflm: only 'c'"):
+    deploy.main(['deploy'])
+    deploy.main(['deploy'])
+  rows = json.loads((folder / run_dir.DEPLOY).read_text())['runs']
+  assert [row['backend'] for row in rows] == ['c', 'tflm']
+  assert calls[0] == {'tflite_ops': 'custom'}
+
+
+def test_rows_of_another_network_go(folder, monkeypatch):
+  monkeypatch.setattr(deployment, 'deploy', lambda *args: [_result()])
+  deploy.main(['deploy'])
+  quantized_network.save(
+      mixed_network.mixed_network(2), folder / run_dir.QUANTIZED_NETWORK
+  )
+  monkeypatch.setattr(
+      deployment, 'deploy', lambda *args: [_result(core='cortex_m7')]
+  )
+  deploy.main(['deploy'])
+  rows = json.loads((folder / run_dir.DEPLOY).read_text())['runs']
+  assert [row['core'] for row in rows] == ['cortex_m7']
+
+
+def test_a_missing_tflm_is_one_message(folder, monkeypatch):
+  del folder
+  monkeypatch.setenv('TFLM_ROOT', '/nowhere')
+  with flagsaver.as_parsed(backend='tflm'):
+    with pytest.raises(SystemExit, match='--backend=tflm: .* in /nowhere'):
       deploy.main(['deploy'])
+
+
+def test_a_run_without_tflm_ends_with_the_c_export(monkeypatch, tmp_path):
+  monkeypatch.setenv('TFLM_ROOT', '/nowhere')
+  calls = []
+  monkeypatch.setattr(
+      deployment, 'deploy', lambda *args: calls.append(args) or [_result()]
+  )
+  changed = config.override(config.ExperimentConfig(), {'backend': 'tflm'})
+  (result,) = deploying.deploy_what_can_run(changed, None, None, tmp_path)
+  assert result.backend == 'c'
+  assert len(calls) == 1

@@ -65,11 +65,13 @@ def test_program_writes_all_files_and_prints_their_sizes(folder, network):
   assert sorted(str(path.relative_to(folder)) for path in files) == [
       'dsp/model.c',
       'dsp/model.h',
+      'dsp/model.tflite',
       'model.c',
       'model.h',
       'model.tflite',
       'mve/model.c',
       'mve/model.h',
+      'mve/model.tflite',
       'quantized_network.npz',
   ]
   data = (folder / run_dir.TFLITE).read_bytes()
@@ -116,14 +118,22 @@ def test_exports_match_their_predictions(tmp_path):
     print(f'seed {seed}')
     network = mixed_network.mixed_network(seed, bool(seed % 2))
     codes = exporting.random_codes(network, 2, seed)
-    exports = [exporting.export_tflite(network, tmp_path, codes)]
+    exports = []
     for target in kernel_targets.Target:
+      exports.append(exporting.export_tflite(network, tmp_path, codes, target))
       exports.append(exporting.export_c(network, tmp_path, target))
       assert exports[-1].arena_bytes == exports[-1].predicted.ram_bytes
     names = [export.name for export in exports]
-    assert names == ['tflm', 'c_portable', 'c_dsp', 'c_mve']
+    assert names == [
+        'tflm',
+        'c_portable',
+        'tflm_dsp',
+        'c_dsp',
+        'tflm_mve',
+        'c_mve',
+    ]
     paths = [path for export in exports for path in export.paths]
-    assert len(set(paths)) == 7
+    assert len(set(paths)) == 9
     assert all(path.exists() for path in paths)
     for export in exports:
       assert export.flash_bytes == export.predicted.flash_bytes
@@ -188,7 +198,7 @@ def test_export_refuses_a_file_with_other_logits(
 ):
   write = tflite_writer.write
   monkeypatch.setattr(
-      tflite_writer, 'write', lambda net, plan: write(_changed(net), plan)
+      tflite_writer, 'write', lambda net, *args: write(_changed(net), *args)
   )
   codes = exporting.random_codes(network, 3, 0)
   with pytest.raises(ValueError, match='3 of 3 images have other logits'):
@@ -242,7 +252,7 @@ def test_builtin_ops_are_written_on_request(builtin_folder):
   )
   assert all(operator.builtin for operator in model.operators)
   assert (builtin_folder / run_dir.TFLITE).exists()
-  assert result.stdout.count('bytes written') == 2
+  assert result.stdout.count('bytes written') == 3
 
 
 def test_builtin_ops_refuse_other_widths_in_one_line(folder):
@@ -271,3 +281,33 @@ def test_a_builtin_layer_far_from_the_network_is_refused(
   monkeypatch.setattr(tflite_builtin, 'write', lambda _: data)
   with pytest.raises(ValueError, match=f"'{layer.name}' of model_builtin"):
     exporting.export_builtin(network, builtin_folder, codes)
+
+
+def test_package_holds_the_model_and_its_kernels(folder):
+  package = folder.parent / 'firmware'
+  result = _run(
+      f'--run_dir={folder}', '--notflite', f'--package={package}', '--core=host'
+  )
+  assert result.returncode == 0, result.stderr
+  assert 'see README.md there' in result.stdout
+  model = (package / 'model' / 'model.c').read_text()
+  assert model == (folder / run_dir.C_SOURCE).read_text()
+  assert (package / 'tflm_ext' / 'kernels' / 'conv2d.c').exists()
+
+
+def test_package_of_builtin_ops_holds_no_kernels(builtin_folder):
+  package = builtin_folder / 'firmware'
+  flags = ('--tflite_ops=builtin', '--backend=tflm', '--noc')
+  result = _run(f'--run_dir={builtin_folder}', *flags, f'--package={package}')
+  assert result.returncode == 0, result.stderr
+  model = (package / 'model' / 'model.tflite').read_bytes()
+  assert model == (builtin_folder / run_dir.TFLITE_BUILTIN).read_bytes()
+  assert not (package / 'tflm_ext' / 'kernels').exists()
+
+
+def test_package_for_tflm_needs_its_tflite(folder):
+  result = _run(
+      f'--run_dir={folder}', '--notflite', '--backend=tflm', '--package=p'
+  )
+  assert result.returncode == 1
+  assert 'leave out --notflite' in result.stderr

@@ -47,9 +47,10 @@ _LAYERS = (
     tflite_graph tflite_keras tflite_layout tflite_options
     tflite_reader tflite_writer tflm_builtin_memory tflm_builtin_ram tflm_sources""",
     # L4: command-line modules and what they share.
-    """choice_flags command_line deploy deployment evaluate experiment
-    experiment_flags export exporting finetune latency pretrain pretraining
-    program_errors progress reporting reward_study search stages
+    """choice_flags command_line deploy deploying deployment evaluate
+    experiment experiment_flags export exporting finetune firmware_package
+    host_programs interpreter latency package_texts pretrain pretraining
+    program_errors progress reporting reward_study search source_closure stages
     tflm_deployment training_phases""",
 )
 

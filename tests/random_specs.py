@@ -26,6 +26,25 @@ def random_spec(rng: np.random.Generator) -> specs.NetworkSpec:
   return builder.finish()
 
 
+def random_window(rng: np.random.Generator, shape: tuple[int, ...]):
+  """Returns random geometry that fits, and (height, width) of the output."""
+  kernels, strides, pads, sizes = [], [], [], []
+  for size in shape[:2]:
+    kernel = int(rng.integers(1, min(3, size) + 1))
+    stride = int(rng.integers(1, 4))
+    before, after = rng.integers(0, kernel, 2).tolist()
+    kernels.append(kernel)
+    strides.append(stride)
+    pads.append((before, after))
+    sizes.append(specs.output_size(size, kernel, stride, before, after))
+  geometry = {
+      'kernel_size': tuple(kernels),
+      'stride': tuple(strides),
+      'padding': (pads[0][0], pads[1][0], pads[0][1], pads[1][1]),
+  }
+  return geometry, tuple(sizes)
+
+
 class _Builder:
   """Appends layers that read any earlier activation."""
 
@@ -56,7 +75,7 @@ class _Builder:
           op, (source, other), source.shape, bool(rng.random() < 0.5)
       )
       return
-    geometry, size = self._window(source.shape)
+    geometry, size = random_window(rng, source.shape)
     channels = source.shape[2]
     if op is specs.Op.CONV_2D:
       channels = self._channels()
@@ -75,24 +94,6 @@ class _Builder:
         bits_of=source.name if shares else None,
         **geometry,
     )
-
-  def _window(self, shape):
-    """Returns random geometry that fits, and (height, width) of the output."""
-    kernels, strides, pads, sizes = [], [], [], []
-    for size in shape[:2]:
-      kernel = int(self._rng.integers(1, min(3, size) + 1))
-      stride = int(self._rng.integers(1, 4))
-      before, after = self._rng.integers(0, kernel, 2).tolist()
-      kernels.append(kernel)
-      strides.append(stride)
-      pads.append((before, after))
-      sizes.append(specs.output_size(size, kernel, stride, before, after))
-    geometry = {
-        'kernel_size': tuple(kernels),
-        'stride': tuple(strides),
-        'padding': (pads[0][0], pads[1][0], pads[0][1], pads[1][1]),
-    }
-    return geometry, tuple(sizes)
 
   def _add_layer(
       self,

@@ -9,11 +9,13 @@ import stat
 import numpy as np
 import pytest
 
+from tests import mixed_network
 from tests import tflm_networks
 from tfmpq import budgets
 from tfmpq import exporting
 from tfmpq import firmware
 from tfmpq import kernel_targets
+from tfmpq import tflm_arena
 from tfmpq import tflm_deployment
 from tfmpq import tflm_sources
 
@@ -71,25 +73,25 @@ def _builder(tmp_path, equal='2', status='0'):
   return build, calls
 
 
-def _deploy(export, folder, build):
+def _run(export, folder, build, arena_bytes=1000):
   codes = np.zeros((2, 11, 9, 3), np.int8)
   expected = np.zeros((2, 10), np.int8)
-  return tflm_deployment.deploy(
-      {'host': export}, codes, expected, folder, root=_ROOT, build=build
+  need = tflm_arena.ArenaNeed(arena_bytes, head_bytes=400, tail_bytes=590)
+  item = tflm_deployment.Deployment('host', export, need)
+  return tflm_deployment.run(
+      [item], codes, expected, folder, root=_ROOT, build=build
   )
 
 
 def test_a_run_is_read_and_the_smallest_arena_found(export, tmp_path):
   build, calls = _builder(tmp_path)
-  (result,) = _deploy(export, tmp_path, build)
+  (result,) = _run(export, tmp_path, build)
   assert result.backend == 'tflm'
   assert result.logits_equal
   assert result.num_images == 2
   assert result.ram_bytes_measured == 1000
   assert result.arena_used_bytes == 990
   assert result.arena_head_bytes + result.arena_tail_bytes == 990
-  # The prediction is for devices.
-  assert result.ram_bytes_predicted is None
   assert result.problems() == []
   ((cores, sources),) = calls
   assert cores == ['host']
@@ -100,7 +102,7 @@ def test_a_run_is_read_and_the_smallest_arena_found(export, tmp_path):
 
 def test_other_logits_are_part_of_the_result(export, tmp_path):
   build, _ = _builder(tmp_path, equal='1', status='1')
-  (result,) = _deploy(export, tmp_path, build)
+  (result,) = _run(export, tmp_path, build)
   assert not result.logits_equal
   assert 'logits differ' in result.problems()[0]
 
@@ -108,16 +110,57 @@ def test_other_logits_are_part_of_the_result(export, tmp_path):
 def test_a_failure_besides_the_logits_is_an_error(export, tmp_path):
   build, _ = _builder(tmp_path, status='1')
   with pytest.raises(firmware.FirmwareError, match='reports a failure'):
-    _deploy(export, tmp_path, build)
+    _run(export, tmp_path, build)
 
 
-def test_no_images_is_an_error(export, tmp_path):
+def test_another_arena_than_predicted_is_a_problem(export, tmp_path):
   build, _ = _builder(tmp_path)
+  (result,) = _run(export, tmp_path, build, arena_bytes=996)
+  assert result.ram_bytes_measured == 1000
+  assert '996 bytes predicted, 1000 measured' in result.problems()[0]
+
+
+def test_no_images_is_an_error(tmp_path):
   none = np.zeros((0, 11, 9, 3), np.int8)
   with pytest.raises(ValueError, match='at least one image'):
-    tflm_deployment.deploy(
-        {'host': export}, none, none, tmp_path, root=_ROOT, build=build
-    )
+    tflm_deployment.run([], none, none, tmp_path, root=_ROOT)
+
+
+@pytest.mark.parametrize('tflite_ops', ['custom', 'builtin'])
+def test_each_core_gets_the_export_for_it(tflite_ops, tmp_path):
+  kind = tflm_networks.BUILTIN if tflite_ops == 'builtin' else 'portable'
+  network = tflm_networks.network(1, kind)
+  build, calls = _builder(tmp_path)
+  codes = np.zeros((2, *mixed_network.INPUT_SHAPE), np.int8)
+  (result,) = tflm_deployment.deploy(
+      network,
+      codes,
+      ['host'],
+      tmp_path,
+      tflite_ops=tflite_ops,
+      root=_ROOT,
+      build=build,
+  )
+  assert result.tflite_ops == tflite_ops
+  # Predicted for the real program, not for the stand-in.
+  assert result.ram_bytes_predicted > 2000
+  ((_, sources),) = calls
+  name = 'tflm_builtin' if tflite_ops == 'builtin' else 'tflm'
+  assert sources == tmp_path / 'tflm' / name
+  expected = (tmp_path / 'deploy' / 'expected.bin').read_bytes()
+  assert expected == tflm_networks.logits(network, kind, codes).tobytes()
+
+
+def test_a_missing_sdk_is_described(tmp_path, monkeypatch):
+  monkeypatch.setenv('TFLM_ROOT', str(tmp_path))
+  text = tflm_deployment.missing_sdk(['cortex_m4'])
+  library = 'lib/cortex_m4/libtensorflow-microlite.a'
+  assert str(tmp_path) in text and f'lacks include, {library}' in text
+  (tmp_path / 'include').mkdir()
+  (tmp_path / library).parent.mkdir(parents=True)
+  (tmp_path / library).touch()
+  assert tflm_deployment.missing_sdk(['cortex_m4']) == ''
+  assert 'lib/cortex_m7' in tflm_deployment.missing_sdk(['cortex_m7'])
 
 
 @pytest.mark.parametrize('answer', [1, 17, 990, 999, 1000, 1001, 1003, 1300])

@@ -17,6 +17,7 @@ import hashlib
 import pathlib
 import platform
 import shutil
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,7 @@ class DeployResult:
     machine: what ran it, such as 'mps2-an386 (QEMU)'.
     num_images: how many images it ran.
     logits_equal: whether all their logits equal the reference's, to the bit.
-    ram_bytes_predicted: bytes of the arena by the memory model; on the host,
-      whose pointers are longer, there is no such figure of 'tflm'.
+    ram_bytes_predicted: bytes of the arena as predicted for the core.
     ram_bytes_measured: of 'c', the end of the bytes of the arena that were
       written, rounded up to the arena's alignment of 16; of 'tflm', the
       smallest arena with which the interpreter starts.
@@ -70,6 +70,7 @@ class DeployResult:
       calls or of the ops and TFLM, without libc, start-up and test program.
     instructions: the most that any of the images took. Not cycles.
     instructions_min: the fewest.
+    tflite_ops: of 'tflm', 'custom' or 'builtin'.
     tflm_code_bytes: those of code_bytes that are in TFLM's library.
     arena_used_bytes: what TFLM reports of an arena with room to spare.
     arena_head_bytes: of these, activations and scratch memory.
@@ -82,7 +83,7 @@ class DeployResult:
   machine: str
   num_images: int
   logits_equal: bool
-  ram_bytes_predicted: int | None
+  ram_bytes_predicted: int
   ram_bytes_measured: int
   stack_bytes: int | None
   flash_bytes_predicted: int
@@ -90,6 +91,7 @@ class DeployResult:
   code_bytes: int | None
   instructions: int | None
   instructions_min: int | None
+  tflite_ops: str | None = None
   tflm_code_bytes: int | None = None
   arena_used_bytes: int | None = None
   arena_head_bytes: int | None = None
@@ -100,7 +102,7 @@ class DeployResult:
     found = []
     if not self.logits_equal:
       found.append('logits differ from the reference')
-    if self.ram_bytes_predicted not in (None, self.ram_bytes_measured):
+    if self.ram_bytes_measured != self.ram_bytes_predicted:
       found.append(
           f'arena: {self.ram_bytes_predicted} bytes predicted, '
           f'{self.ram_bytes_measured} measured'
@@ -111,6 +113,21 @@ class DeployResult:
           f'{self.const_bytes} in the ELF file'
       )
     return [f'{self.core}, {self.machine}: {text}' for text in found]
+
+
+def rows(
+    results: Sequence[DeployResult], folder: pathlib.Path
+) -> list[dict[str, Any]]:
+  """Returns results as they stand in deploy.json.
+
+  Args:
+    results: of the network in the folder.
+    folder: run directory. Rows carry a digest of its network, so that it is
+      known later whether they still hold.
+  """
+  content = (folder / run_dir.QUANTIZED_NETWORK).read_bytes()
+  digest = hashlib.sha256(content).hexdigest()
+  return [dataclasses.asdict(r) | {'network': digest} for r in results]
 
 
 def table(results: Sequence[DeployResult]) -> str:

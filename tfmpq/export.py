@@ -13,29 +13,42 @@ leave there, and writes
                                   weights 8 or 4 bits and shared zero points
   <run_dir>/model.c, model.h      plain C99: constants, one arena, no
                                   interpreter, no heap
-  <run_dir>/dsp/, mve/            the same for cores with DSP instructions
-                                  (Cortex-M4, M7, M33) and for MVE (M55): faster
-                                  kernels, which need scratch memory in the
-                                  arena and weights in an order of their own
+  <run_dir>/dsp/, mve/            model.tflite, model.c and model.h for cores
+                                  with DSP instructions (Cortex-M4, M7, M33) and
+                                  with MVE (M55): faster kernels, which need
+                                  scratch memory in the arena and weights in an
+                                  order of their own
 
 It prints predicted and written bytes and fails if they differ. model.tflite is
 opened again, alone, and must give the network's logits on random images; to
 see the accuracy of a network use //tfmpq:evaluate, to run it on emulated cores
 //tfmpq:deploy. Formats and byte layouts: tflm_ext/README.md.
 
+A folder that builds on its own, with the model, the kernels that it uses and a
+CMakeLists.txt, for plain C or for TFLite Micro (--backend=tflm):
+
+  ./bazelw run //tfmpq:export -- --run_dir=/tmp/my_run \\
+      --package=/tmp/firmware --core=cortex_m4
+
 Writing only one of the two:
 
   ./bazelw run //tfmpq:export -- --run_dir=/tmp/my_run --notflite
 """
 
+from collections.abc import Mapping, Sequence
+
 from absl import app
 from absl import flags
 
+from tfmpq import backends
 from tfmpq import choice_flags
 from tfmpq import config
+from tfmpq import deployment
 from tfmpq import exporting
+from tfmpq import firmware_package
 from tfmpq import kernel_targets
 from tfmpq import program_errors
+from tfmpq import quantized_network
 from tfmpq import user_paths
 
 _DEFAULT_RUN_DIR = f'runs/{config.ExperimentConfig().name}'
@@ -60,6 +73,24 @@ _CHECK_IMAGES = flags.DEFINE_integer(
     lower_bound=1,
 )
 
+_PACKAGE = flags.DEFINE_string(
+    'package',
+    None,
+    'Folder that receives all that a firmware needs to run the model.',
+)
+_BACKEND = choice_flags.define(
+    'backend',
+    'c',
+    backends.BACKENDS,
+    "Of --package: 'c' (plain C) or 'tflm' (a .tflite for TFLite Micro).",
+)
+_CORE = choice_flags.define(
+    'core',
+    'cortex_m4',
+    deployment.CORES,
+    'Of --package: where the firmware runs.',
+)
+
 _CHECK_SEED = 0
 
 
@@ -80,7 +111,10 @@ def export() -> None:
   exports = []
   if _TFLITE.value:
     codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
-    exports.append(exporting.export_tflite(network, folder, codes))
+    exports += [
+        exporting.export_tflite(network, folder, codes, target)
+        for target in kernel_targets.Target
+    ]
     print(f'model.tflite, read back: equal logits on {len(codes)} images')
   if _TFLITE_OPS.value == 'builtin':
     codes = exporting.random_codes(network, _CHECK_IMAGES.value, _CHECK_SEED)
@@ -92,6 +126,30 @@ def export() -> None:
     ]
   for item in exports:
     print(_summary(item))
+  if _PACKAGE.value is not None:
+    package = user_paths.resolve(_PACKAGE.value)
+    firmware_package.write(_package_files(network, exports), package)
+    print(f'{package}: everything for {_CORE.value}, see README.md there')
+
+
+def _package_files(
+    network: quantized_network.QuantizedNetwork,
+    exports: Sequence[exporting.Export],
+) -> Mapping[str, str | bytes]:
+  """Returns path -> content of what --package, --backend and --core ask for."""
+  if _BACKEND.value == 'c':
+    return firmware_package.c_package(network, _CORE.value)
+  target = kernel_targets.of_core(_CORE.value)
+  for item in exports:
+    if item.backend == 'tflm' and item.tflite_ops == _TFLITE_OPS.value:
+      if item.tflite_ops == 'builtin' or item.target is target:
+        return firmware_package.tflm_package(
+            item.paths[0].read_bytes(), _CORE.value, item.predicted.ram_bytes
+        )
+  raise ValueError(
+      f'--package with --backend=tflm needs a .tflite for {_CORE.value}: leave '
+      'out --notflite'
+  )
 
 
 def _summary(item: exporting.Export) -> str:

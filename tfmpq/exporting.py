@@ -56,10 +56,17 @@ class Export:
 
   @property
   def name(self) -> str:
-    """Key of the export in files: tflm, tflm_builtin, c_portable, ..."""
+    """Key of the export in files, such as tflm_builtin or c_dsp."""
     if self.backend == 'c':
       return c_export_name(self.target)
-    return 'tflm' if self.tflite_ops == 'custom' else 'tflm_builtin'
+    if self.tflite_ops == 'builtin':
+      return 'tflm_builtin'
+    return tflite_export_name(self.target)
+
+
+def tflite_export_name(target: kernel_targets.Target) -> str:
+  """Returns the name of the .tflite with custom ops for a target."""
+  return 'tflm' if target is _PORTABLE else f'tflm_{target.value}'
 
 
 def c_export_name(target: kernel_targets.Target) -> str:
@@ -70,7 +77,7 @@ def c_export_name(target: kernel_targets.Target) -> str:
 def c_folder(
     folder: pathlib.Path, target: kernel_targets.Target
 ) -> pathlib.Path:
-  """Returns where model.c and model.h lie in a run directory.
+  """Returns where the export for a target lies in a run directory.
 
   Those for any machine lie in the run directory itself, others in a folder
   that is called like their target.
@@ -93,25 +100,28 @@ def export_tflite(
     network: quantized_network.QuantizedNetwork,
     folder: pathlib.Path,
     codes: np.ndarray,
+    target: kernel_targets.Target = _PORTABLE,
 ) -> Export:
   """Writes model.tflite.
 
   Args:
     network: what to write.
-    folder: the run directory.
+    folder: the run directory; see `c_folder`.
     codes: int8 [N, H, W, C] codes of images on which the file must give the
       network's logits.
+    target: instruction set for whose kernels weights and memory are laid out;
+      the others compute the same from it, slowly.
 
   Raises:
     ValueError: size or logits are not those of the network.
   """
-  plan = memory_planner.arena_plan(network.spec, network.policy)
-  data = tflite_writer.write(network, plan)
+  plan = memory_planner.arena_plan(network.spec, network.policy, target)
+  data = tflite_writer.write(network, plan, target)
   export = Export(
       backend='tflm',
-      target=_PORTABLE,
-      paths=(folder / run_dir.TFLITE,),
-      predicted=_predicted(network, 'tflm', _PORTABLE),
+      target=target,
+      paths=(c_folder(folder, target) / run_dir.TFLITE,),
+      predicted=_predicted(network, 'tflm', target),
       arena_bytes=plan.size_bytes,
       flash_bytes=len(data),
   )

@@ -21,8 +21,6 @@ def write(experiment: experiment_lib.Experiment, command: str) -> str:
   episodes_per_minute = found.pop('episodes_per_minute')
   accuracy = experiment.read_json(run_dir.ACCURACY, 'evaluate')
   target = _largest_target(experiment, exports)
-  is_tflm = experiment.config.budget.backend == 'tflm'
-  written = 'tflm' if is_tflm else exporting.c_export_name(target)
   content = report.build(
       report.ReportInputs(
           config=experiment.config,
@@ -38,7 +36,9 @@ def write(experiment: experiment_lib.Experiment, command: str) -> str:
               for name, score in accuracy.items()
           },
           flash_by_tensor=_flash_by_tensor(experiment, target),
-          flash_bytes_written=exports[written]['flash_bytes'],
+          flash_bytes_written=exports[_export_name(experiment, target)][
+              'flash_bytes'
+          ],
           tflite_bytes=exports['tflm']['flash_bytes'],
           exports=exports,
           runs=experiment.read_json(run_dir.DEPLOY, 'deploy')['runs'],
@@ -54,11 +54,23 @@ def write(experiment: experiment_lib.Experiment, command: str) -> str:
 def _largest_target(
     experiment: experiment_lib.Experiment, exports
 ) -> kernel_targets.Target:
-  """Returns the target of the cores whose C export has the most constants."""
+  """Returns the target of the cores whose export takes the most FLASH."""
   return max(
       experiment.targets,
-      key=lambda t: exports[exporting.c_export_name(t)]['flash_bytes'],
+      key=lambda t: exports[_export_name(experiment, t)]['flash_bytes'],
   )
+
+
+def _export_name(
+    experiment: experiment_lib.Experiment, target: kernel_targets.Target
+) -> str:
+  """Returns the key in export.json of what was searched for."""
+  budget = experiment.config.budget
+  if budget.backend == 'c':
+    return exporting.c_export_name(target)
+  if budget.tflite_ops == 'builtin':
+    return 'tflm_builtin'
+  return exporting.tflite_export_name(target)
 
 
 def _flash_by_tensor(

@@ -15,6 +15,7 @@ import tqdm
 
 from tfmpq import config as config_lib
 from tfmpq import datasets
+from tfmpq import deploying
 from tfmpq import deployment
 from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
@@ -162,7 +163,7 @@ def finetune(experiment: Experiment) -> None:
 
 
 def export(experiment: Experiment) -> None:
-  """Stage 'export': model.tflite; model.c and model.h for each target."""
+  """Stage 'export': model.tflite, model.c and model.h for each target."""
   if experiment.has(run_dir.EXPORT):
     return
   network = exporting.load_network(experiment.folder)
@@ -170,7 +171,10 @@ def export(experiment: Experiment) -> None:
       experiment.data.reward.take(_NUM_CHECKED_IMAGES).images
   )
   exports = [
-      exporting.export_tflite(network, experiment.folder, codes),
+      *(
+          exporting.export_tflite(network, experiment.folder, codes, target)
+          for target in kernel_targets.Target
+      ),
       *(
           [exporting.export_builtin(network, experiment.folder, codes)]
           if experiment.config.budget.tflite_ops == 'builtin'
@@ -195,23 +199,22 @@ def export(experiment: Experiment) -> None:
 
 
 def deploy(experiment: Experiment) -> None:
-  """Stage 'deploy': runs the C export on the emulated cores."""
+  """Stage 'deploy': runs the export on the emulated cores."""
   if experiment.has(run_dir.DEPLOY):
     return
-  config = experiment.config.deploy
-  images = experiment.data.test.take(config.num_deploy_images).images
-  results = deployment.deploy(
+  config = experiment.config
+  images = experiment.data.test.take(config.deploy.num_deploy_images).images
+  results = deploying.deploy_what_can_run(
+      config,
       exporting.load_network(experiment.folder),
       datasets.to_codes(images),
-      config.core_names(),
       experiment.folder,
   )
   problems = [text for result in results for text in result.problems()]
   if problems:
     raise ValueError('\n'.join(problems))
-  experiment.write_json(
-      run_dir.DEPLOY, {'runs': [dataclasses.asdict(r) for r in results]}
-  )
+  rows = deployment.rows(results, experiment.folder)
+  experiment.write_json(run_dir.DEPLOY, {'runs': rows})
 
 
 def evaluate(experiment: Experiment) -> None:

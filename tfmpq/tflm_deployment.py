@@ -3,15 +3,18 @@
 A run directory receives
 
     model.tflite                the export; dsp/model.tflite that for cores with
-                                DSP instructions
-    tflm/<target>/              the export as C++ sources (tflm_sources)
+                                DSP instructions; model_builtin.tflite the one
+                                with TFLM's own ops
+    tflm/<name>/                the export as C++ sources (tflm_sources)
     deploy/images.bin           int8 codes of the images
     deploy/expected.bin         int8 logits of the reference
     deploy/tflm_<core>.elf      what was run
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+import dataclasses
 import hashlib
+import os
 import pathlib
 import platform
 import shutil
@@ -23,8 +26,17 @@ from tfmpq import deployment
 from tfmpq import elf_sections
 from tfmpq import exporting
 from tfmpq import firmware
+from tfmpq import kernel_targets
+from tfmpq import quantized_network
+from tfmpq import reference_ops
 from tfmpq import run_dir
+from tfmpq import tflite_builtin_reference
+from tfmpq import tflite_file
+from tfmpq import tflm_arena
+from tfmpq import tflm_builtin_memory
+from tfmpq import tflm_custom_memory
 from tfmpq import tflm_sources
+from tfmpq import tflm_structures
 
 _WORK_FOLDER = 'deploy'
 _SOURCE_FOLDER = 'tflm'
@@ -36,12 +48,111 @@ _TARGET = '//tflm_ext/runners:exported_tflm_{}'
 # Names of tflm_ext/runners/sections.ld.
 _CONSTANTS_SECTION = '.tfmpq_constants'
 _CODE_SECTIONS = ('.tfmpq_code', '.tflm_code')
+_LIBRARY = 'lib/{}/libtensorflow-microlite.a'
 # The smallest arena is about as large as what TFLM uses.
 _FIRST_STEP = 16
 
 
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+  """A model for one core.
+
+  Attributes:
+    core: one of deployment.CORES.
+    export: what runs there.
+    need: of the arena, as predicted.
+  """
+
+  core: str
+  export: exporting.Export
+  need: tflm_arena.ArenaNeed
+
+
 def deploy(
-    exports: Mapping[str, exporting.Export],
+    network: quantized_network.QuantizedNetwork,
+    codes: np.ndarray,
+    cores: Sequence[str],
+    folder: pathlib.Path,
+    *,
+    tflite_ops: str = 'custom',
+    root: pathlib.Path | None = None,
+    build: deployment.Builder | None = None,
+) -> list[deployment.DeployResult]:
+  """Exports a network as .tflite and runs it under TFLM on each core.
+
+  Args:
+    network: what to deploy.
+    codes: int8 [N, H, W, C] network inputs, at least one.
+    cores: of deployment.CORES; 'host' is this machine.
+    folder: run directory, which receives the files named above.
+    tflite_ops: 'custom' or 'builtin'.
+    root: the source tree; found if not given.
+    build: how programs are made of a folder of sources; Bazel if not given.
+
+  Returns:
+    As `run`.
+
+  Raises:
+    ValueError: as `run`; an unknown core; builtin ops cannot compute the
+      network.
+    bazel_build.BuildError: as `run`.
+    firmware.FirmwareError: as `run`.
+  """
+  targets = kernel_targets.of_cores(cores)
+  if tflite_ops == 'builtin':
+    export = exporting.export_builtin(network, folder, codes)
+    model = tflite_file.parse(export.paths[0].read_bytes())
+    expected = tflite_builtin_reference.run(model, codes)
+    exports = dict.fromkeys(targets, export)
+  else:
+    expected = reference_ops.run(network, codes)
+    exports = {
+        target: exporting.export_tflite(network, folder, codes, target)
+        for target in targets
+    }
+  deployments = []
+  for core in cores:
+    export = exports[kernel_targets.of_core(core)]
+    need = arena_need(network, export, core)
+    deployments.append(Deployment(core, export, need))
+  return run(deployments, codes, expected, folder, root=root, build=build)
+
+
+def missing_sdk(cores: Sequence[str]) -> str:
+  """Returns what is missing to build for some cores, '' if nothing is."""
+  default = pathlib.Path('~/.cache/tfmpq/tflm').expanduser()
+  folder = pathlib.Path(os.environ.get('TFLM_ROOT') or default)
+  files = ['include', *(_LIBRARY.format(core) for core in cores)]
+  missing = [name for name in files if not (folder / name).exists()]
+  if not missing:
+    return ''
+  return (
+      f'TensorFlow Lite Micro is expected in {folder}, which lacks '
+      f'{", ".join(missing)}; TFLM_ROOT may name another folder'
+  )
+
+
+def arena_need(
+    network: quantized_network.QuantizedNetwork,
+    export: exporting.Export,
+    core: str,
+) -> tflm_arena.ArenaNeed:
+  """Returns what a model is predicted to need of the arena on a core."""
+  pointer_bytes = 8 if core == deployment.HOST else 4
+  if export.tflite_ops == 'custom':
+    return tflm_custom_memory.arena_need(
+        network.spec, network.policy, export.target, pointer_bytes
+    )
+  model = tflite_file.parse(export.paths[0].read_bytes())
+  kernels = tflm_builtin_memory.of_core(core)
+  return tflm_arena.arena_need(
+      tflm_builtin_memory.graph(model, kernels, pointer_bytes),
+      tflm_structures.structures(pointer_bytes),
+  )
+
+
+def run(
+    deployments: Sequence[Deployment],
     codes: np.ndarray,
     expected: np.ndarray,
     folder: pathlib.Path,
@@ -52,10 +163,10 @@ def deploy(
   """Builds firmware around .tflite files and runs it on each core.
 
   Args:
-    exports: core -> what runs there; cores as in deployment.CORES.
+    deployments: one per core.
     codes: int8 [N, H, W, C] network inputs, at least one.
     expected: int8 [N, ...]: what a reference gives for `codes`.
-    folder: run directory, which receives the files named above.
+    folder: run directory.
     root: the source tree; found if not given.
     build: how programs are made of a folder of sources; Bazel if not given.
 
@@ -76,18 +187,15 @@ def deploy(
   run_dir.atomic_write(work / _IMAGES, codes.tobytes())
   run_dir.atomic_write(work / _EXPECTED, expected.tobytes())
   build = build or (lambda names, model: build_programs(names, model, root))
-  by_path: dict[pathlib.Path, list[str]] = {}
-  for core, export in exports.items():
-    by_path.setdefault(export.paths[0], []).append(core)
+  by_name: dict[str, list[Deployment]] = {}
+  for item in deployments:
+    by_name.setdefault(item.export.name, []).append(item)
   programs: dict[str, pathlib.Path] = {}
-  for path, cores in by_path.items():
-    sources = folder / _SOURCE_FOLDER / exports[cores[0]].target.value
-    write_sources(path.read_bytes(), sources)
-    programs |= build(cores, sources)
-  return [
-      _run(core, programs[core], export, work, root)
-      for core, export in exports.items()
-  ]
+  for name, items in by_name.items():
+    sources = folder / _SOURCE_FOLDER / name
+    write_sources(items[0].export.paths[0].read_bytes(), sources)
+    programs |= build([item.core for item in items], sources)
+  return [_run(item, programs[item.core], work, root) for item in deployments]
 
 
 def write_sources(tflite: bytes, folder: pathlib.Path) -> None:
@@ -145,57 +253,76 @@ def smallest_arena(used_bytes: int, starts: Callable[[int], bool]) -> int:
   return enough
 
 
-def _run(
-    core: str,
-    program: pathlib.Path,
-    export: exporting.Export,
-    work: pathlib.Path,
-    root: pathlib.Path,
-) -> deployment.DeployResult:
-  """Runs one program in `work` and puts its figures together."""
-  is_host = core == deployment.HOST
-  # A copy, because the next build of another model replaces Bazel's.
-  copy = work / ('tflm_host' if is_host else f'tflm_{core}.elf')
-  copy.unlink(missing_ok=True)
-  shutil.copy(program, copy)
+class _Program:
+  """A runner with its model, and the machine that it runs on."""
 
-  def run(arena_bytes: int, *files: str) -> firmware.Report:
+  def __init__(self, core: str, built: pathlib.Path, work: pathlib.Path, root):
+    self._core = core
+    self._work = work
+    self._root = root
+    # A copy, because the next build of another model replaces Bazel's.
+    is_host = core == deployment.HOST
+    self.path = work / ('tflm_host' if is_host else f'tflm_{core}.elf')
+    self.path.unlink(missing_ok=True)
+    shutil.copy(built, self.path)
+    self.machine = (
+        platform.machine() if is_host else firmware.machine(core, root)
+    )
+
+  def run(self, arena_bytes: int, *files: str) -> firmware.Report:
+    """Runs the model in an arena of some bytes."""
     arguments = [_EMBEDDED, str(arena_bytes), *files]
-    if is_host:
-      return firmware.run_program([str(copy.absolute()), *arguments], work)
-    return firmware.run(core, copy, arguments, work, root)
+    if self._core == deployment.HOST:
+      command = [str(self.path.absolute()), *arguments]
+      return firmware.run_program(command, self._work)
+    return firmware.run(
+        self._core, self.path, arguments, self._work, self._root
+    )
 
-  def starts(arena_bytes: int) -> bool:
+  def starts(self, arena_bytes: int) -> bool:
+    """Whether all tensors can be allocated in an arena of some bytes."""
     # A program that TFLM stops by an assertion prints no such line.
-    return run(arena_bytes).results.get('allocated') == 1
+    return self.run(arena_bytes).results.get('allocated') == 1
 
-  report = run(_WHOLE_ARENA, _IMAGES, _EXPECTED)
-  num_images = report['images']
-  equal = report['equal_images'] == num_images
+  def section_bytes(self) -> dict[str, int]:
+    """Returns section -> bytes; nothing on the host."""
+    if self._core == deployment.HOST:
+      return {}
+    return elf_sections.section_sizes(self.path.read_bytes())
+
+
+def _run(
+    item: Deployment, built: pathlib.Path, work: pathlib.Path, root
+) -> deployment.DeployResult:
+  """Runs one program and puts its figures together."""
+  program = _Program(item.core, built, work, root)
+  report = program.run(_WHOLE_ARENA, _IMAGES, _EXPECTED)
+  equal = report['equal_images'] == report['images']
   if report.status != 0 and equal:
     raise firmware.FirmwareError(
-        f'{core}: all logits are equal, yet the runner reports a failure:\n'
-        f'{report.output}'
+        f'{item.core}: all logits are equal, yet the runner reports a failure:'
+        f'\n{report.output}'
     )
   used_bytes = report['arena_used_bytes']
-  sizes = {} if is_host else elf_sections.section_sizes(copy.read_bytes())
-  code = [sizes.get(name) for name in _CODE_SECTIONS]
+  sizes = program.section_bytes()
+  code = [sizes.get(name, 0) for name in _CODE_SECTIONS]
   return deployment.DeployResult(
       backend='tflm',
-      target=export.target.value,
-      core=core,
-      machine=platform.machine() if is_host else firmware.machine(core, root),
-      num_images=num_images,
+      target=item.export.target.value,
+      core=item.core,
+      machine=program.machine,
+      num_images=report['images'],
       logits_equal=equal,
-      ram_bytes_predicted=None if is_host else export.predicted.ram_bytes,
-      ram_bytes_measured=smallest_arena(used_bytes, starts),
+      ram_bytes_predicted=item.need.arena_bytes,
+      ram_bytes_measured=smallest_arena(used_bytes, program.starts),
       stack_bytes=report.results.get('stack_bytes'),
-      flash_bytes_predicted=export.predicted.flash_bytes,
+      flash_bytes_predicted=item.export.predicted.flash_bytes,
       const_bytes=sizes.get(_CONSTANTS_SECTION),
-      code_bytes=None if is_host else sum(size or 0 for size in code),
+      code_bytes=sum(code) or None,
       instructions=report.results.get('instructions_max'),
       instructions_min=report.results.get('instructions_min'),
-      tflm_code_bytes=code[1],
+      tflite_ops=item.export.tflite_ops,
+      tflm_code_bytes=sizes.get(_CODE_SECTIONS[1]),
       arena_used_bytes=used_bytes,
       arena_head_bytes=report.results.get('arena_head_bytes'),
       arena_tail_bytes=report.results.get('arena_tail_bytes'),

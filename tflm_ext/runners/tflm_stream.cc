@@ -1,58 +1,91 @@
-/* Runs the model of a firmware package under TensorFlow Lite Micro on the
- * images of standard input, on the host, and writes the logits to standard
- * output: codes without a header, one image after the other, until the input
- * ends. */
+/* Runs a .tflite under TensorFlow Lite Micro on the images of standard input,
+ * on the host, and writes the logits to standard output: codes without a
+ * header, one image after the other, until the input ends.
+ *
+ * usage: tflm_stream MODEL */
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 
-#include "model_data.h"
-#include "model_ops.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/micro/system_setup.h"
 #include "tensorflow/lite/schema/schema_generated.h"
+#include "tflm_ext/runners/tflm_model.h"
 
 namespace tfmpq {
 namespace {
 
-/* No device has as much; pointers of a host take more than MODEL_ARENA_BYTES.
- */
-alignas(16) uint8_t arena[32 * 1024 * 1024];
+constexpr size_t kAlignment = 16;
+/* More than any device has: what TFLM keeps is larger on a 64-bit host. */
+constexpr size_t kArenaBytes = 64 * 1024 * 1024;
 
 int Fail(const char* message) {
   std::fprintf(stderr, "tflm_stream: %s\n", message);
   return 1;
 }
 
-int Run() {
-  tflm::InitializeTarget();
-  ModelOpResolver resolver;
-  if (RegisterModelOps(resolver) != kTfLiteOk) {
-    return Fail("the ops cannot be registered");
+/* Returns the content of a file, aligned; nullptr if it cannot be read. */
+const void* ReadModel(const char* path) {
+  std::FILE* const file = std::fopen(path, "rb");
+  if (file == nullptr) return nullptr;
+  std::fseek(file, 0, SEEK_END);
+  const long num_bytes = std::ftell(file);
+  std::rewind(file);
+  void* data = nullptr;
+  if (num_bytes > 0) {
+    const size_t size = static_cast<size_t>(num_bytes);
+    data = std::aligned_alloc(kAlignment, (size / kAlignment + 1) * kAlignment);
+    if (data != nullptr && std::fread(data, 1, size, file) != size) {
+      std::free(data);
+      data = nullptr;
+    }
   }
-  tflm::MicroInterpreter interpreter(tflm::GetModel(model_data), resolver,
-                                     arena, sizeof(arena));
-  if (interpreter.AllocateTensors() != kTfLiteOk) {
-    return Fail("the model cannot be allocated");
-  }
+  std::fclose(file);
+  return data;
+}
+
+int RunImages(tflm::MicroInterpreter& interpreter) {
   const TfLiteTensor* const input = interpreter.input(0);
   const TfLiteTensor* const output = interpreter.output(0);
   for (;;) {
     const size_t num_bytes =
         std::fread(input->data.raw, 1, input->bytes, stdin);
-    if (num_bytes == 0) {
-      return std::fflush(stdout) == 0 ? 0 : Fail("no output");
-    }
+    if (num_bytes == 0) break;
     if (num_bytes != input->bytes) return Fail("a part of an image is missing");
     if (interpreter.Invoke() != kTfLiteOk) return Fail("Invoke failed");
     if (std::fwrite(output->data.raw, 1, output->bytes, stdout) !=
         output->bytes) {
-      return Fail("the logits cannot be written");
+      break;
     }
   }
+  return std::fflush(stdout) == 0 ? 0 : Fail("the logits cannot be written");
+}
+
+int Run(const char* path) {
+  const void* const data = ReadModel(path);
+  if (data == nullptr) return Fail("the model cannot be read");
+  uint8_t* const arena =
+      static_cast<uint8_t*>(std::aligned_alloc(kAlignment, kArenaBytes));
+  if (arena == nullptr) return Fail("there is no memory for the arena");
+  OpResolver resolver;
+  if (RegisterModelOps(resolver) != kTfLiteOk) {
+    return Fail("the ops cannot be registered");
+  }
+  tflm::MicroInterpreter interpreter(tflm::GetModel(data), resolver, arena,
+                                     kArenaBytes);
+  if (interpreter.AllocateTensors() != kTfLiteOk) {
+    return Fail("the model cannot be allocated");
+  }
+  return RunImages(interpreter);
 }
 
 }  // namespace
 }  // namespace tfmpq
 
-int main() { return tfmpq::Run(); }
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: tflm_stream MODEL\n");
+    return 2;
+  }
+  return tfmpq::Run(argv[1]);
+}

@@ -21,6 +21,15 @@ _LIBRARY = "lib/{}/libtensorflow-microlite.a"
 # gemmlowp's own folder, because TFLM includes "fixedpoint/fixedpoint.h".
 _BUILD = """package(default_visibility = ["//visibility:public"])
 
+# For programs that are built without Bazel.
+filegroup(
+    name = "files",
+    srcs = glob(
+        ["include/**/*.h", "lib/host/*.a"],
+        allow_empty = True,
+    ),
+)
+
 cc_library(
     name = "tflm",
     srcs = select({{
