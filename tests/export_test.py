@@ -252,7 +252,7 @@ def test_builtin_ops_are_written_on_request(builtin_folder):
   )
   assert all(operator.builtin for operator in model.operators)
   assert (builtin_folder / run_dir.TFLITE).exists()
-  assert result.stdout.count('bytes written') == 3
+  assert result.stdout.count('bytes written') == 4
 
 
 def test_builtin_ops_refuse_other_widths_in_one_line(folder):

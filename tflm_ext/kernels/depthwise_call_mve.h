@@ -23,19 +23,19 @@ typedef struct {
 
 /* The arguments of a kernel. */
 typedef struct {
-  const tfmpq_conv_params *params;
-  const uint8_t *input;
-  const uint8_t *weight;
-  const tfmpq_channel *channels;
-  const int8_t *weight_zero_points;
-  uint8_t *output;
-  int8_t *scratch;
+  const tfmpq_conv_params* params;
+  const uint8_t* input;
+  const uint8_t* weight;
+  const tfmpq_channel* channels;
+  const int8_t* weight_zero_points;
+  uint8_t* output;
+  int8_t* scratch;
 } tfmpq_depthwise_arguments;
 
 /* A call in progress. */
 typedef struct {
-  const tfmpq_depthwise_parts *parts;
-  const tfmpq_depthwise_arguments *arguments;
+  const tfmpq_depthwise_parts* parts;
+  const tfmpq_depthwise_arguments* arguments;
   tfmpq_vector_rescale rescale;
   int is_paired;
   int is_single;        /* The kernel is one patch. */
@@ -47,11 +47,11 @@ typedef struct {
   uint32_t pixel_bytes;         /* Of the input. */
   uint32_t code_row_bytes;      /* From a row of `codes` to the next. */
   uint8_t padding[kTfmpqLanes]; /* Codes of the zero point, as a run. */
-  int8_t *ring;                 /* Unless single: kernel_height rows. */
-  int8_t *quads;
-  int8_t *weights; /* A quad column of zeros, then patches, then `mask`. */
-  int8_t *mask;    /* 1 under the kernel, per patch. */
-  int8_t *codes;   /* Of a step, 16 bytes per pixel. */
+  int8_t* ring;                 /* Unless single: kernel_height rows. */
+  int8_t* quads;
+  int8_t* weights; /* A quad column of zeros, then patches, then `mask`. */
+  int8_t* mask;    /* 1 under the kernel, per patch. */
+  int8_t* codes;   /* Of a step, 16 bytes per pixel. */
 } tfmpq_depthwise_call;
 
 /* A group of up to 16 channels. */
@@ -69,18 +69,18 @@ typedef struct {
 
 /* Returns a row of the padded input, and in *step_bytes what lies from a pixel
  * to the next. */
-const uint8_t *tfmpq_depthwise_row__mve(const tfmpq_depthwise_call *call,
-                                        const tfmpq_depthwise_group *group,
-                                        uint32_t row, uint32_t *step_bytes);
+const uint8_t* tfmpq_depthwise_row__mve(const tfmpq_depthwise_call* call,
+                                        const tfmpq_depthwise_group* group,
+                                        uint32_t row, uint32_t* step_bytes);
 
 /* Makes quads of rows of a kernel of many patches, of which the first is row
  * `begin` of the padded input. */
-void tfmpq_depthwise_take_ring__mve(const tfmpq_depthwise_call *call,
-                                    tfmpq_depthwise_group *group,
+void tfmpq_depthwise_take_ring__mve(const tfmpq_depthwise_call* call,
+                                    tfmpq_depthwise_group* group,
                                     uint32_t begin);
 
 /* Makes a row of codes: any kernel, any zero points of the weights. */
-void tfmpq_depthwise_make_row__mve(const tfmpq_depthwise_call *call,
-                                   const tfmpq_depthwise_group *group);
+void tfmpq_depthwise_make_row__mve(const tfmpq_depthwise_call* call,
+                                   const tfmpq_depthwise_group* group);
 
 #endif /* TFLM_EXT_KERNELS_DEPTHWISE_CALL_MVE_H_ */

@@ -7,8 +7,8 @@
 #include "tflm_ext/kernels/depthwise_call_mve.h"
 
 /* Makes what is right and left of the input's columns the zero point. */
-static void pad_columns(const tfmpq_depthwise_call *call) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static void pad_columns(const tfmpq_depthwise_call* call) {
+  const tfmpq_conv_params* params = call->arguments->params;
   const uint32_t end = params->pad_left + call->input_width;
   const uint32_t vectors = kTfmpqQuadColumnBytes / kTfmpqLanes;
   tfmpq_fill_vectors(call->quads, params->input_zero_point,
@@ -18,10 +18,10 @@ static void pad_columns(const tfmpq_depthwise_call *call) {
                      (call->num_columns - end) * vectors);
 }
 
-static void init_call(tfmpq_depthwise_call *call,
-                      const tfmpq_depthwise_parts *parts,
-                      const tfmpq_depthwise_arguments *arguments) {
-  const tfmpq_conv_params *params = arguments->params;
+static void init_call(tfmpq_depthwise_call* call,
+                      const tfmpq_depthwise_parts* parts,
+                      const tfmpq_depthwise_arguments* arguments) {
+  const tfmpq_conv_params* params = arguments->params;
   const uint32_t height = params->kernel_height;
   const int is_single = tfmpq_depthwise_conv2d_is_single__mve(params);
   call->parts = parts;
@@ -53,13 +53,13 @@ static void init_call(tfmpq_depthwise_call *call,
                      ring_bytes / kTfmpqLanes);
   const uint32_t code = (uint8_t)params->input_zero_point;
   const uint32_t repeat = parts->a_bits == 8 ? 1 : parts->a_bits == 4 ? 17 : 85;
-  tfmpq_fill_vectors((int8_t *)call->padding, (int8_t)(code * repeat), 1);
+  tfmpq_fill_vectors((int8_t*)call->padding, (int8_t)(code * repeat), 1);
 }
 
-const uint8_t *tfmpq_depthwise_row__mve(const tfmpq_depthwise_call *call,
-                                        const tfmpq_depthwise_group *group,
-                                        uint32_t row, uint32_t *step_bytes) {
-  const tfmpq_depthwise_arguments *arguments = call->arguments;
+const uint8_t* tfmpq_depthwise_row__mve(const tfmpq_depthwise_call* call,
+                                        const tfmpq_depthwise_group* group,
+                                        uint32_t row, uint32_t* step_bytes) {
+  const tfmpq_depthwise_arguments* arguments = call->arguments;
   const uint32_t y = row - arguments->params->pad_top;
   if (y >= arguments->params->input_height) { /* Or is negative. */
     *step_bytes = 0;
@@ -73,10 +73,10 @@ const uint8_t *tfmpq_depthwise_row__mve(const tfmpq_depthwise_call *call,
 
 /* Takes rows of the padded input into quads, up to row end - 1; those before
  * row `begin` are not needed. */
-static void push_rows(const tfmpq_depthwise_call *call,
-                      tfmpq_depthwise_group *group, uint32_t begin,
+static void push_rows(const tfmpq_depthwise_call* call,
+                      tfmpq_depthwise_group* group, uint32_t begin,
                       uint32_t end) {
-  const tfmpq_depthwise_parts *parts = call->parts;
+  const tfmpq_depthwise_parts* parts = call->parts;
   tfmpq_push_task task;
   task.quads =
       call->quads + call->arguments->params->pad_left * kTfmpqQuadColumnBytes;
@@ -102,15 +102,14 @@ static void push_rows(const tfmpq_depthwise_call *call,
 
 /* Subtracts zero points from weights, as far as the result fits into a byte;
  * what is left is for add_residuals. Only exotic zero points leave anything. */
-static void take_zero_points(const tfmpq_depthwise_call *call,
-                             tfmpq_depthwise_group *group, int8_t *taps) {
-  const tfmpq_conv_params *params = call->arguments->params;
-  const int8_t *zero_points = call->arguments->weight_zero_points;
+static void take_zero_points(const tfmpq_depthwise_call* call,
+                             tfmpq_depthwise_group* group, int8_t* taps) {
+  const tfmpq_conv_params* params = call->arguments->params;
+  const int8_t* zero_points = call->arguments->weight_zero_points;
   const uint32_t num_taps =
       (uint32_t)params->kernel_height * params->kernel_width;
   group->has_residual = 0;
-  if (call->parts->w_bits == 8)
-    return; /* The zero point is 0. */
+  if (call->parts->w_bits == 8) return; /* The zero point is 0. */
   const int8x16_t wanted =
       zero_points != NULL
           ? vldrbq_z_s8(zero_points + group->first, vctp8q(group->num_channels))
@@ -121,33 +120,32 @@ static void take_zero_points(const tfmpq_depthwise_call *call,
   vstrbq_s8(group->residual, residual);
   group->has_residual = vaddvq_s8(residual) != 0;
   for (uint32_t i = 0; i < num_taps; ++i) {
-    int8_t *tap = taps + i * kTfmpqLanes;
+    int8_t* tap = taps + i * kTfmpqLanes;
     vstrbq_s8(tap, vsubq_s8(vldrbq_s8(tap), taken));
   }
 }
 
 /* Makes patches of the weights of a group. */
-static void make_weights(tfmpq_depthwise_call *call,
-                         tfmpq_depthwise_group *group) {
-  const tfmpq_depthwise_arguments *arguments = call->arguments;
+static void make_weights(tfmpq_depthwise_call* call,
+                         tfmpq_depthwise_group* group) {
+  const tfmpq_depthwise_arguments* arguments = call->arguments;
   const uint32_t height = arguments->params->kernel_height;
   const uint32_t width = arguments->params->kernel_width;
   const int w_bits = call->parts->w_bits;
   const uint32_t row_bytes = width * kTfmpqLanes;
-  int8_t *taps = call->quads; /* There are no quads yet. */
-  int8_t *zeros = taps + height * row_bytes;
+  int8_t* taps = call->quads; /* There are no quads yet. */
+  int8_t* zeros = taps + height * row_bytes;
   call->parts->expand_weights(
       arguments->weight + group->first * (uint32_t)w_bits / 8,
       tfmpq_run_bytes(arguments->params->input_channels, w_bits),
       height * width, group->num_channels, taps);
   take_zero_points(call, group, taps);
   group->is_paired = call->is_paired && !group->has_residual;
-  if (height % kTfmpqQuadRows != 0)
-    tfmpq_fill_vectors(zeros, 0, width);
+  if (height % kTfmpqQuadRows != 0) tfmpq_fill_vectors(zeros, 0, width);
   const uint32_t first_row = group->is_paired ? 0 : call->first_row;
-  int8_t *to = call->weights + kTfmpqQuadColumnBytes;
+  int8_t* to = call->weights + kTfmpqQuadColumnBytes;
   for (uint32_t y = 0; y < height; y += kTfmpqQuadRows) {
-    const int8_t *rows[kTfmpqQuadRows];
+    const int8_t* rows[kTfmpqQuadRows];
     for (uint32_t i = 0; i < kTfmpqQuadRows; ++i) {
       const uint32_t row = y + i - first_row; /* Beyond height if negative. */
       rows[i] = row < height ? taps + row * row_bytes : zeros;
@@ -158,12 +156,11 @@ static void make_weights(tfmpq_depthwise_call *call,
 }
 
 /* Clears what is no weight of any group, and fills the mask. */
-static void init_weights(tfmpq_depthwise_call *call) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static void init_weights(tfmpq_depthwise_call* call) {
+  const tfmpq_conv_params* params = call->arguments->params;
   tfmpq_fill_vectors(call->weights, 0,
                      (uint32_t)(call->codes - call->weights) / kTfmpqLanes);
-  if (call->parts->w_bits == 8)
-    return; /* There are no residuals. */
+  if (call->parts->w_bits == 8) return; /* There are no residuals. */
   for (uint32_t y = 0; y < params->kernel_height; ++y) {
     const uint32_t row = y + call->first_row;
     for (uint32_t x = 0; x < params->kernel_width; ++x) {
@@ -174,9 +171,9 @@ static void init_weights(tfmpq_depthwise_call *call) {
 }
 
 /* Returns where a row of the output has the codes of a group. */
-static uint8_t *output_row(const tfmpq_depthwise_call *call,
-                           const tfmpq_depthwise_group *group, uint32_t y) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static uint8_t* output_row(const tfmpq_depthwise_call* call,
+                           const tfmpq_depthwise_group* group, uint32_t y) {
+  const tfmpq_conv_params* params = call->arguments->params;
   const int o_bits = call->parts->o_bits;
   return call->arguments->output +
          y * params->output_width *
@@ -185,10 +182,10 @@ static uint8_t *output_row(const tfmpq_depthwise_call *call,
 }
 
 /* Packs a row of codes, which belongs to row y of the output. */
-static void pack_row(const tfmpq_depthwise_call *call,
-                     const tfmpq_depthwise_group *group, uint32_t y,
-                     const int8_t *codes) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static void pack_row(const tfmpq_depthwise_call* call,
+                     const tfmpq_depthwise_group* group, uint32_t y,
+                     const int8_t* codes) {
+  const tfmpq_conv_params* params = call->arguments->params;
   call->parts->pack_output(
       codes, tfmpq_run_bytes(params->input_channels, call->parts->o_bits),
       params->output_width, group->num_channels, output_row(call, group, y));
@@ -196,10 +193,10 @@ static void pack_row(const tfmpq_depthwise_call *call,
 
 /* Prepares the task that makes rows of a group; rows fill in what the task
  * moves on, and where their codes go. */
-static void init_task(const tfmpq_depthwise_call *call,
-                      tfmpq_depthwise_group *group) {
-  const tfmpq_conv_params *params = call->arguments->params;
-  tfmpq_row_task *task = &group->task;
+static void init_task(const tfmpq_depthwise_call* call,
+                      tfmpq_depthwise_group* group) {
+  const tfmpq_conv_params* params = call->arguments->params;
+  tfmpq_row_task* task = &group->task;
   for (uint32_t i = 0; i < 4; ++i) {
     task->column_offsets[i] = i * kTfmpqQuadColumnBytes;
     task->code_offsets[i] = i * kTfmpqLanes;
@@ -212,19 +209,19 @@ static void init_task(const tfmpq_depthwise_call *call,
 
 /* Makes rows y and y + 1 of the output. Codes of 8 bits are written where they
  * belong, unless there is no second row or a last block of one column. */
-static void make_row_pair(const tfmpq_depthwise_call *call,
-                          tfmpq_depthwise_group *group, uint32_t y) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static void make_row_pair(const tfmpq_depthwise_call* call,
+                          tfmpq_depthwise_group* group, uint32_t y) {
+  const tfmpq_conv_params* params = call->arguments->params;
   const uint32_t width = params->output_width;
   const int is_last = y + 1 == params->output_height;
   const int is_direct = call->parts->o_bits == 8 && width % 2 == 0 && !is_last;
   const uint32_t column = is_direct ? params->input_channels : kTfmpqLanes;
   const uint32_t row = is_direct ? width * column : call->code_row_bytes;
-  tfmpq_row_task *task = &group->task;
+  tfmpq_row_task* task = &group->task;
   task->weights = call->weights;
   task->channels = call->arguments->channels + group->first;
   task->codes =
-      (is_direct ? output_row(call, group, y) : (uint8_t *)call->codes) - 1;
+      (is_direct ? output_row(call, group, y) : (uint8_t*)call->codes) - 1;
   task->num_blocks = (width + 1) / 2;
   task->num_channels = group->num_channels;
   task->code_step_bytes = 2 * column;
@@ -237,21 +234,19 @@ static void make_row_pair(const tfmpq_depthwise_call *call,
   } else {
     tfmpq_make_shifted_row_pair__mve(task);
   }
-  if (is_direct)
-    return;
+  if (is_direct) return;
   pack_row(call, group, y, call->codes);
-  if (!is_last)
-    pack_row(call, group, y + 1, call->codes + row);
+  if (!is_last) pack_row(call, group, y + 1, call->codes + row);
 }
 
 /* Makes a row of codes of a kernel of one patch. */
-static void make_row(const tfmpq_depthwise_call *call,
-                     tfmpq_depthwise_group *group) {
-  const tfmpq_conv_params *params = call->arguments->params;
-  tfmpq_row_task *task = &group->task;
+static void make_row(const tfmpq_depthwise_call* call,
+                     tfmpq_depthwise_group* group) {
+  const tfmpq_conv_params* params = call->arguments->params;
+  tfmpq_row_task* task = &group->task;
   task->weights = call->weights + kTfmpqQuadColumnBytes;
   task->channels = call->arguments->channels + group->first;
-  task->codes = (uint8_t *)call->codes - 1;
+  task->codes = (uint8_t*)call->codes - 1;
   task->num_blocks = (params->output_width + 3u) / 4;
   task->num_channels = group->num_channels;
   task->quads = call->quads;
@@ -263,13 +258,12 @@ static void make_row(const tfmpq_depthwise_call *call,
 }
 
 /* Makes the output of a group. */
-static void make_group(tfmpq_depthwise_call *call,
-                       tfmpq_depthwise_group *group) {
-  const tfmpq_conv_params *params = call->arguments->params;
+static void make_group(tfmpq_depthwise_call* call,
+                       tfmpq_depthwise_group* group) {
+  const tfmpq_conv_params* params = call->arguments->params;
   make_weights(call, group);
   init_task(call, group);
-  if (call->is_single)
-    pad_columns(call);
+  if (call->is_single) pad_columns(call);
   const uint32_t num_rows = group->is_paired ? 4 : params->kernel_height;
   for (uint32_t y = 0; y < params->output_height;
        y += group->is_paired ? 2 : 1) {
@@ -292,8 +286,8 @@ static void make_group(tfmpq_depthwise_call *call,
   }
 }
 
-static void depthwise_conv2d(const tfmpq_depthwise_parts *parts,
-                             const tfmpq_depthwise_arguments *arguments) {
+static void depthwise_conv2d(const tfmpq_depthwise_parts* parts,
+                             const tfmpq_depthwise_arguments* arguments) {
   const uint32_t num_channels = arguments->params->input_channels;
   tfmpq_depthwise_call call;
   init_call(&call, parts, arguments);
@@ -310,9 +304,9 @@ static void depthwise_conv2d(const tfmpq_depthwise_parts *parts,
 
 #define TFMPQ_DEFINE_DEPTHWISE_CONV2D(a, w, o)                                 \
   void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                       \
-      const tfmpq_conv_params *params, const void *input, const void *weight,  \
-      const tfmpq_channel *channels, const int8_t *weight_zero_points,         \
-      void *output, void *scratch) {                                           \
+      const tfmpq_conv_params* params, const void* input, const void* weight,  \
+      const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
+      void* output, void* scratch) {                                           \
     static const tfmpq_depthwise_parts parts = {                               \
         tfmpq_expand_lanes_##a##__mve,                                         \
         tfmpq_push_rows_##a##__mve,                                            \

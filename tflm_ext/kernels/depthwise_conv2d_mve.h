@@ -26,18 +26,17 @@
 extern "C" {
 #endif
 
-#define TFMPQ_DECLARE_DEPTHWISE_CONV2D(a, w, o)                                \
-  void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                       \
-      const tfmpq_conv_params *params, const void *input, const void *weight,  \
-      const tfmpq_channel *channels, const int8_t *weight_zero_points,         \
-      void *output, void *scratch);
+#define TFMPQ_DECLARE_DEPTHWISE_CONV2D(a, w, o)                               \
+  void tfmpq_depthwise_conv2d_a##a##_w##w##_o##o##__mve(                      \
+      const tfmpq_conv_params* params, const void* input, const void* weight, \
+      const tfmpq_channel* channels, const int8_t* weight_zero_points,        \
+      void* output, void* scratch);
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DECLARE_DEPTHWISE_CONV2D)
 #undef TFMPQ_DECLARE_DEPTHWISE_CONV2D
 
 /* Returns the layout of the weight: always TFMPQ_LAYOUT_PLAIN. */
-static inline int
-tfmpq_depthwise_conv2d_layout__mve(const tfmpq_conv_params *params,
-                                   int input_bits, int weight_bits) {
+static inline int tfmpq_depthwise_conv2d_layout__mve(
+    const tfmpq_conv_params* params, int input_bits, int weight_bits) {
   (void)params;
   (void)input_bits;
   (void)weight_bits;
@@ -50,9 +49,8 @@ tfmpq_depthwise_conv2d_layout__mve(const tfmpq_conv_params *params,
  * channels and no more bytes per pixel. (Groups of 16 channels are computed one
  * after another: with unequal widths, one's output would lie where the next
  * one's input is.) */
-static inline int
-tfmpq_depthwise_conv2d_in_place__mve(const tfmpq_conv_params *params,
-                                     int input_bits, int output_bits) {
+static inline int tfmpq_depthwise_conv2d_in_place__mve(
+    const tfmpq_conv_params* params, int input_bits, int output_bits) {
   const uint32_t num_channels = params->input_channels;
   return params->output_height <= params->input_height &&
          params->output_width <= params->input_width &&
@@ -64,23 +62,23 @@ tfmpq_depthwise_conv2d_in_place__mve(const tfmpq_conv_params *params,
 }
 
 /* Returns 1 for a 3x3 kernel with stride 1: two output rows at a time. */
-static inline int
-tfmpq_depthwise_conv2d_is_paired__mve(const tfmpq_conv_params *params) {
+static inline int tfmpq_depthwise_conv2d_is_paired__mve(
+    const tfmpq_conv_params* params) {
   return params->kernel_height == 3 && params->kernel_width == 3 &&
          params->stride_height == 1 && params->stride_width == 1;
 }
 
 /* Returns 1 for a kernel of up to 4x4 taps. */
-static inline int
-tfmpq_depthwise_conv2d_is_single__mve(const tfmpq_conv_params *params) {
+static inline int tfmpq_depthwise_conv2d_is_single__mve(
+    const tfmpq_conv_params* params) {
   return params->kernel_height <= 4 && params->kernel_width <= 4;
 }
 
 /* Returns the columns of the padded input that are kept: if paired,
  * output_width rounded up to 2, and 2; else those under the kernel, its width
  * rounded up to 4, for output_width rounded up to 4. */
-static inline size_t
-tfmpq_depthwise_conv2d_columns__mve(const tfmpq_conv_params *params) {
+static inline size_t tfmpq_depthwise_conv2d_columns__mve(
+    const tfmpq_conv_params* params) {
   const size_t output_width = (params->output_width + (size_t)3) / 4 * 4;
   const size_t kernel_width = (params->kernel_width + (size_t)3) / 4 * 4;
   if (tfmpq_depthwise_conv2d_is_paired__mve(params)) {
@@ -94,10 +92,9 @@ tfmpq_depthwise_conv2d_columns__mve(const tfmpq_conv_params *params) {
  * groups of 4; 336 * (kernel_height / 4 rounded up) * (kernel_width / 4 rounded
  * up) for weights; 16 * (output_width rounded up to 4) for codes, twice if
  * paired, unless the output has 8 bits and even sides. */
-static inline size_t
-tfmpq_depthwise_conv2d_scratch_bytes__mve(const tfmpq_conv_params *params,
-                                          int input_bits, int weight_bits,
-                                          int output_bits) {
+static inline size_t tfmpq_depthwise_conv2d_scratch_bytes__mve(
+    const tfmpq_conv_params* params, int input_bits, int weight_bits,
+    int output_bits) {
   const size_t columns = tfmpq_depthwise_conv2d_columns__mve(params);
   const size_t patch_rows = (params->kernel_height + (size_t)3) / 4;
   const size_t patch_columns = (params->kernel_width + (size_t)3) / 4;

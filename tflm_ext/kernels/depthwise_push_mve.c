@@ -9,10 +9,10 @@
 #include "tflm_ext/kernels/assembly.h"
 #include "tflm_ext/kernels/depthwise_rows_mve.h"
 
-#define CHECK_OFFSET(field, offset)                                            \
-  typedef char tfmpq_offset_of_##field                                         \
-      [offsetof(tfmpq_push_task, field) == offset || sizeof(void *) != 4 ? 1   \
-                                                                         : -1]
+#define CHECK_OFFSET(field, offset)                                         \
+  typedef char tfmpq_offset_of_##field                                      \
+      [offsetof(tfmpq_push_task, field) == offset || sizeof(void*) != 4 ? 1 \
+                                                                        : -1]
 CHECK_OFFSET(quads, 16);
 CHECK_OFFSET(num_columns, 20);
 CHECK_OFFSET(num_vector_bytes, 24);
@@ -71,9 +71,9 @@ PUSH("tfmpq_push_some_rows_8__mve", LOAD_8, SOME, "255", "vctp.8");
 PUSH("tfmpq_push_some_rows_4__mve", LOAD_4, SOME, "15", "vctp.16");
 PUSH("tfmpq_push_some_rows_2__mve", LOAD_2, SOME, "3", "vctp.32");
 
-TFMPQ_INLINE void push_row(const tfmpq_push_task *task, int bits) {
-  const uint8_t *row = task->row_0;
-  int8_t *quads = task->quads;
+TFMPQ_INLINE void push_row(const tfmpq_push_task* task, int bits) {
+  const uint8_t* row = task->row_0;
+  int8_t* quads = task->quads;
   for (uint32_t i = task->num_columns; i > 0; --i) {
     const int8x16x4_t rows = vld4q_s8(quads);
     const int8x16x4_t pushed = {
@@ -85,9 +85,9 @@ TFMPQ_INLINE void push_row(const tfmpq_push_task *task, int bits) {
   }
 }
 
-#define DEFINE(bits)                                                           \
-  void tfmpq_push_row_##bits##__mve(const tfmpq_push_task *task) {             \
-    push_row(task, bits);                                                      \
+#define DEFINE(bits)                                               \
+  void tfmpq_push_row_##bits##__mve(const tfmpq_push_task* task) { \
+    push_row(task, bits);                                          \
   }
 DEFINE(8)
 DEFINE(4)

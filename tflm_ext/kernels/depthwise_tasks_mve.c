@@ -18,10 +18,10 @@
 #include "tflm_ext/kernels/assembly.h"
 #include "tflm_ext/kernels/depthwise_rows_mve.h"
 
-#define CHECK_OFFSET(field, offset)                                            \
-  typedef char tfmpq_offset_of_##field                                         \
-      [offsetof(tfmpq_row_task, field) == offset || sizeof(void *) != 4 ? 1    \
-                                                                        : -1]
+#define CHECK_OFFSET(field, offset)                                        \
+  typedef char tfmpq_offset_of_##field                                     \
+      [offsetof(tfmpq_row_task, field) == offset || sizeof(void*) != 4 ? 1 \
+                                                                       : -1]
 CHECK_OFFSET(weights, 16);
 CHECK_OFFSET(codes, 24);
 CHECK_OFFSET(num_channels, 32);
