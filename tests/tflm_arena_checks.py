@@ -7,7 +7,8 @@ import re
 from tests import tflm_arena_cases
 from tfmpq import firmware
 
-CORES = ('host', *firmware.CORES)
+DEVICES = firmware.CORES
+CORES = ('host', *DEVICES)
 
 _ROOT = pathlib.Path('.')
 _PROGRAMS = 'tflm_ext/runners'

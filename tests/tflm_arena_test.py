@@ -146,3 +146,11 @@ def test_person_detection_needs_what_was_measured(bits, limit, arena_bytes):
       network, policy, kernel_targets.Target.DSP
   )
   assert need.arena_bytes == arena_bytes < limit
+
+
+def test_person_detection_in_c_stays_inside_its_limit():
+  network = mobilenet_specs.mobilenet_v1(0.25, 96, 1, 2)
+  policy = specs.QuantizationPolicy.uniform(network, 4, 4)
+  for target in kernel_targets.Target:
+    plan = memory_planner.arena_plan(network, policy, target)
+    assert plan.size_bytes <= 29000

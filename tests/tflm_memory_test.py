@@ -15,6 +15,7 @@ from tests import tflm_arena_checks
 from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import reference_ops
+from tfmpq import specs
 from tfmpq import tflite_writer
 from tfmpq import tflm_custom_memory
 
@@ -42,6 +43,22 @@ def test_mobilenets_need_what_is_predicted(core, tmp_path):
       for make in (tflm_arena_cases.custom_case, tflm_arena_cases.builtin_case)
   ]
   tflm_arena_checks.check(core, cases, tmp_path)
+
+
+@pytest.mark.parametrize('core', tflm_arena_checks.DEVICES)
+def test_person_detection_stays_inside_its_limits(core, tmp_path):
+  # With TFLM's own int8 ops and CMSIS-NN it needs 82,308 bytes.
+  spec = mobilenet_specs.mobilenet_v1(0.25, 96, 1, 2)
+  limits = {8: 60000, 4: 32000}
+  cases = [
+      tflm_arena_cases.policy_case(
+          spec, specs.QuantizationPolicy.uniform(spec, bits, bits), core
+      )
+      for bits in limits
+  ]
+  tflm_arena_checks.check(core, cases, tmp_path)
+  for case, limit in zip(cases, limits.values(), strict=True):
+    assert case.need.arena_bytes <= limit
 
 
 def _in_place_network():
