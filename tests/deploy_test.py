@@ -134,6 +134,17 @@ def test_rows_of_other_backends_stay(folder, monkeypatch):
   assert calls[0] == {'tflite_ops': 'custom'}
 
 
+def test_a_network_may_run_under_another_backend(folder):
+  saved = config.ExperimentConfig()
+  (folder / run_dir.CONFIG).write_text(config.to_json(saved))
+  kept = {'run_dir': str(folder), 'dataset': saved.data.dataset}
+  with flagsaver.as_parsed(**kept, backend='tflm', tflite_ops='builtin'):
+    changed, _ = deploy.experiment_flags.experiment(('backend', 'tflite_ops'))
+    assert changed.budget.backend == 'tflm'
+    with pytest.raises(ValueError, match="--backend: 'c' there, 'tflm' here"):
+      deploy.experiment_flags.experiment()
+
+
 def test_rows_of_another_network_go(folder, monkeypatch):
   monkeypatch.setattr(deployment, 'deploy', lambda *args: [_result()])
   deploy.main(['deploy'])

@@ -161,6 +161,16 @@ def test_names_cannot_break_the_page():
   assert '&lt;img src=x&gt;' in page
 
 
+def test_page_splits_the_arena_of_tflm():
+  inputs = _inputs()
+  run = inputs.runs[0]
+  run |= {'backend': 'tflm', 'arena_head_bytes': 701, 'arena_tail_bytes': 299}
+  page = report_page.render(report.build(inputs))
+  assert '<td>701</td>' in page and '<td>299</td>' in page
+  paths = {figure['path'] for figure in report.build(inputs)['figures']}
+  assert {'runs.arena_head_bytes', 'runs.arena_tail_bytes'} <= paths
+
+
 def test_page_says_when_logits_differ():
   inputs = _inputs()
   inputs.runs[0]['logits_equal'] = False

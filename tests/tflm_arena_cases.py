@@ -46,7 +46,16 @@ def custom_case(
 ) -> Case:
   """Returns a network under a random policy, in our custom ops."""
   policy = _policy(spec, rng, specs.BIT_WIDTHS, specs.BIT_WIDTHS)
-  per_channel = bool(rng.integers(2))
+  return policy_case(spec, policy, core, bool(rng.integers(2)))
+
+
+def policy_case(
+    spec: specs.NetworkSpec,
+    policy: specs.QuantizationPolicy,
+    core: str,
+    per_channel: bool = True,
+) -> Case:
+  """Returns a network under a policy, in our custom ops."""
   network = tflite_writer.zero_network(spec, policy, per_channel, multiplier=1)
   target = kernel_targets.of_core(core)
   plan = memory_planner.arena_plan(spec, policy, target)

@@ -7,10 +7,11 @@ import re
 from tests import tflm_arena_cases
 from tfmpq import firmware
 
-CORES = ('host', *firmware.CORES)
+DEVICES = firmware.CORES
+CORES = ('host', *DEVICES)
 
 _ROOT = pathlib.Path('.')
-_PROGRAM = 'tflm_ext/runners/tflm_smallest_arena'
+_PROGRAMS = 'tflm_ext/runners'
 _MODEL = re.compile(r'^result model \d+\r?\n', re.MULTILINE)
 _RESULT = re.compile(r'^result (\w+) (\d+)\r?$', re.MULTILINE)
 
@@ -36,14 +37,27 @@ def check(
     assert found['smallest_used_bytes'] == need.used_bytes, case.name
 
 
+def run(
+    program: str, core: str, arguments: list[str], folder: pathlib.Path
+) -> firmware.Report:
+  """Runs a program of tflm_ext/runners on a core.
+
+  Args:
+    program: prefix of its targets.
+    core: one of CORES.
+    arguments: of its main().
+    folder: where it opens files.
+  """
+  path = (_ROOT / _PROGRAMS / f'{program}_{core}').absolute()
+  if core == 'host':
+    return firmware.run_program([str(path), *arguments], folder)
+  elf = path.with_suffix('.elf')
+  return firmware.run(core, elf, arguments, folder, _ROOT)
+
+
 def _measure(core, names, folder) -> list[dict[str, int]]:
   """Returns, of each model, what tflm_smallest_arena.cc prints."""
-  program = (_ROOT / f'{_PROGRAM}_{core}').absolute()
-  if core == 'host':
-    report = firmware.run_program([str(program), *names], folder)
-  else:
-    elf = program.with_suffix('.elf')
-    report = firmware.run(core, elf, names, folder, _ROOT)
+  report = run('tflm_smallest_arena', core, names, folder)
   assert report.status == 0, report.output[-2000:]
   _, *outputs = _MODEL.split(report.output)
   return [

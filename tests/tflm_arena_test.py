@@ -6,9 +6,12 @@ tflm_memory_test measures it on every core.
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
+from tests import mixed_network
 from tests import mobilenet_specs
+from tests import random_specs
 from tfmpq import kernel_targets
 from tfmpq import memory_planner
 from tfmpq import specs
@@ -125,6 +128,23 @@ def test_every_larger_arena_suffices(structures):
       assert used <= need.arena_bytes + more
 
 
+@pytest.mark.parametrize('target', kernel_targets.Target)
+def test_our_plan_never_needs_more_than_tflms_own(target):
+  print(f'seed {_SEED}')
+  rng = np.random.default_rng(_SEED)
+  for _ in range(40):
+    network = random_specs.random_spec(rng)
+    policy = mixed_network.random_policy(network, rng)
+    buffers = memory_planner.activation_buffers(
+        network, policy, in_place=True, target=target
+    )
+    plan = memory_planner.offline_plan(buffers)
+    need = tflm_custom_memory.CustomOps(network).need(buffers, plan)
+    greedy = memory_planner.tflm_greedy_plan(buffers)
+    # TFLM places scratch memory after activations, and no worse than we do.
+    assert need.head_bytes <= plan.size_bytes <= greedy.size_bytes
+
+
 def test_nothing_is_counted_per_channel():
   def tail(width):
     network = mobilenet_specs.mobilenet_v1(width, 96, 1, 2)
@@ -146,3 +166,11 @@ def test_person_detection_needs_what_was_measured(bits, limit, arena_bytes):
       network, policy, kernel_targets.Target.DSP
   )
   assert need.arena_bytes == arena_bytes < limit
+
+
+def test_person_detection_in_c_stays_inside_its_limit():
+  network = mobilenet_specs.mobilenet_v1(0.25, 96, 1, 2)
+  policy = specs.QuantizationPolicy.uniform(network, 4, 4)
+  for target in kernel_targets.Target:
+    plan = memory_planner.arena_plan(network, policy, target)
+    assert plan.size_bytes <= 29000

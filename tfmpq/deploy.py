@@ -44,13 +44,16 @@ flags.declare_key_flag('tflite_ops')
 flags.declare_key_flag('cores')
 flags.declare_key_flag('num_deploy_images')
 
+# A network can be run under a backend that it was not searched for.
+_CHANGEABLE = ('backend', 'tflite_ops')
+
 
 def main(argv: list[str]) -> None:
   """Deploys as the flags say; ends with status 1 if anything differs."""
   if len(argv) > 1:
     raise app.UsageError(f'expected flags only, got {argv[1:]}')
   with program_errors.in_one_line('deploy'):
-    config, folder = experiment_flags.experiment()
+    config, folder = experiment_flags.experiment(_CHANGEABLE)
     network = exporting.load_network(folder)
     results = deploying.deploy(config, network, _codes(config), folder)
   rows = deployment.rows(results, folder)

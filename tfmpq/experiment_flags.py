@@ -5,6 +5,7 @@ A field that is not given on the command line comes from the run directory, if
 a run has begun there, and otherwise from the file in configs/.
 """
 
+from collections.abc import Collection
 import dataclasses
 import importlib
 import pathlib
@@ -32,7 +33,16 @@ _RUN_DIR = flags.DEFINE_string(
 # Fields that say where things lie or what happens after the network is made;
 # a later command may change them.
 _CHANGEABLE = frozenset(
-    ['data_dir', 'download', 'cores', 'num_deploy_images', 'latency_dir']
+    [
+        'data_dir',
+        'download',
+        'cores',
+        'num_deploy_images',
+        'latency_dir',
+        'workers',
+        'executor',
+        'ray_address',
+    ]
 )
 
 
@@ -53,8 +63,14 @@ def define() -> None:
       flags.DEFINE_string(field.name, None, help_text)
 
 
-def experiment() -> tuple[config_lib.ExperimentConfig, pathlib.Path]:
+def experiment(
+    changeable: Collection[str] = (),
+) -> tuple[config_lib.ExperimentConfig, pathlib.Path]:
   """Returns the experiment that the flags ask for, and its run directory.
+
+  Args:
+    changeable: fields that may differ from those of the run in the directory,
+      besides those that say where things lie.
 
   Raises:
     ValueError: an unknown configuration, a wrong value, or a run directory
@@ -73,7 +89,7 @@ def experiment() -> tuple[config_lib.ExperimentConfig, pathlib.Path]:
   }
   config = config_lib.override(saved or base, given)
   if saved is not None:
-    _require_same(saved, config, folder)
+    _require_same(saved, config, folder, changeable)
   return config, folder
 
 
@@ -109,7 +125,9 @@ def arguments(config: config_lib.ExperimentConfig) -> list[str]:
   return named
 
 
-def _require_same(saved, config, folder: pathlib.Path) -> None:
+def _require_same(
+    saved, config, folder: pathlib.Path, changeable: Collection[str]
+) -> None:
   """A finished stage is not repeated, so its configuration cannot change."""
   differences = []
   for part in config_lib.parts():
@@ -118,7 +136,9 @@ def _require_same(saved, config, folder: pathlib.Path) -> None:
     differences += [
         f'--{name}: {before[name]!r} there, {after[name]!r} here'
         for name in before
-        if before[name] != after[name] and name not in _CHANGEABLE
+        if before[name] != after[name]
+        and name not in _CHANGEABLE
+        and name not in changeable
     ]
   if differences:
     raise ValueError(

@@ -49,6 +49,7 @@ from tfmpq import firmware_package
 from tfmpq import kernel_targets
 from tfmpq import program_errors
 from tfmpq import quantized_network
+from tfmpq import tflm_deployment
 from tfmpq import user_paths
 
 _DEFAULT_RUN_DIR = f'runs/{config.ExperimentConfig().name}'
@@ -143,8 +144,9 @@ def _package_files(
   for item in exports:
     if item.backend == 'tflm' and item.tflite_ops == _TFLITE_OPS.value:
       if item.tflite_ops == 'builtin' or item.target is target:
+        need = tflm_deployment.arena_need(network, item, _CORE.value)
         return firmware_package.tflm_package(
-            item.paths[0].read_bytes(), _CORE.value, item.predicted.ram_bytes
+            item.paths[0].read_bytes(), _CORE.value, need.arena_bytes
         )
   raise ValueError(
       f'--package with --backend=tflm needs a .tflite for {_CORE.value}: leave '
@@ -161,8 +163,7 @@ def _summary(item: exporting.Export) -> str:
       'bytes for activations'
   )
   if item.backend == 'tflm':
-    own_bytes = ram_bytes - item.arena_bytes
-    return f"{text}, {own_bytes:,} estimated for TFLM's own structures"
+    return f'{text}, {ram_bytes:,} predicted under TFLM'
   return f'{text}, {ram_bytes:,} predicted'
 
 

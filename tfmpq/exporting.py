@@ -7,6 +7,7 @@ model.tflite is opened again, alone, and must give the same logits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
@@ -121,7 +122,7 @@ def export_tflite(
       backend='tflm',
       target=target,
       paths=(c_folder(folder, target) / run_dir.TFLITE,),
-      predicted=_predicted(network, 'tflm', target),
+      predicted=_predicted(network, 'tflm', [target]),
       arena_bytes=plan.size_bytes,
       flash_bytes=len(data),
   )
@@ -140,6 +141,7 @@ def export_builtin(
     network: quantized_network.QuantizedNetwork,
     folder: pathlib.Path,
     codes: np.ndarray,
+    targets: Sequence[kernel_targets.Target] = (kernel_targets.Target.DSP,),
 ) -> Export:
   """Writes model_builtin.tflite, for a TFLM without this project's ops.
 
@@ -148,13 +150,15 @@ def export_builtin(
     folder: the run directory.
     codes: int8 [N, H, W, C] codes of images on which each layer of the file
       may differ from the network's by one code, where both get equal inputs.
+    targets: of the machines; the file is the same, but TFLM's kernels need
+      more or less scratch memory, and the predicted RAM is the most.
 
   Raises:
     ValueError: builtin ops cannot compute the network, or size or codes are
       not what they should be.
   """
   data = tflite_builtin.write(network)
-  predicted = _predicted(network, 'tflm', _PORTABLE, 'builtin')
+  predicted = _predicted(network, 'tflm', targets, 'builtin')
   buffers = memory_planner.activation_buffers(
       network.spec, network.policy, in_place=False
   )
@@ -217,7 +221,7 @@ def export_c(
       backend='c',
       target=target,
       paths=(place / run_dir.C_SOURCE, place / run_dir.C_HEADER),
-      predicted=_predicted(network, 'c', target),
+      predicted=_predicted(network, 'c', [target]),
       arena_bytes=plan.size_bytes,
       flash_bytes=c_constant_bytes(text.source),
   )
@@ -293,7 +297,7 @@ def random_codes(
 def _predicted(
     network: quantized_network.QuantizedNetwork,
     backend: str,
-    target: kernel_targets.Target,
+    targets: Sequence[kernel_targets.Target],
     tflite_ops: str = 'custom',
 ) -> budgets.MemoryFootprint:
   model = backends.build_memory_model(
@@ -301,7 +305,7 @@ def _predicted(
       'arena',
       backend,
       network.per_channel_zero_points,
-      [target],
+      targets,
       tflite_ops,
   )
   return model.footprint(network.policy)

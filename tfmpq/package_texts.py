@@ -113,7 +113,8 @@ def model_data_header(facts: Facts) -> str:
 #ifndef TFMPQ_MODEL_DATA_H_
 #define TFMPQ_MODEL_DATA_H_
 
-/* What TFLite Micro needs on a 32-bit Arm core. */
+/* What TFLite Micro needs on {_tflm_machine(facts.core)}, at a 16-byte
+ * boundary. */
 #define MODEL_ARENA_BYTES {facts.ram_bytes}
 
 extern const unsigned int model_data_bytes;
@@ -122,6 +123,11 @@ extern const unsigned char model_data[{facts.flash_bytes}];
 
 #endif /* TFMPQ_MODEL_DATA_H_ */
 """
+
+
+def _tflm_machine(core: str) -> str:
+  """Returns the machine whose pointers determine how much TFLM needs."""
+  return 'a 64-bit machine' if core == 'host' else _CORE_NAMES[core]
 
 
 def model_data(tflite: bytes) -> str:
@@ -226,7 +232,11 @@ def readme(facts: Facts) -> str:
   """Returns the content of README.md."""
   return (_TFLM_README if facts.backend == 'tflm' else _C_README).format(
       name=facts.name,
-      core=_CORE_NAMES[facts.core],
+      core=(
+          _tflm_machine(facts.core)
+          if facts.backend == 'tflm'
+          else _CORE_NAMES[facts.core]
+      ),
       flags=_CORE_FLAGS[facts.core],
       command=_command(facts.core),
       ram_bytes=facts.ram_bytes,
@@ -296,7 +306,8 @@ by tfmpq.
 
 | | bytes |
 |---|---|
-| RAM: the arena (`MODEL_ARENA_BYTES`), on a 32-bit Arm core | {ram_bytes:,} |
+| RAM: the arena (`MODEL_ARENA_BYTES`), the smallest that TFLM accepts | \
+{ram_bytes:,} |
 | FLASH: `model_data`, the .tflite | {flash_bytes:,} |
 
 Code comes on top: TFLM and the kernels that `model/model_ops.h` registers, if

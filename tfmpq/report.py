@@ -56,8 +56,11 @@ _SOURCES = {
     'policy.': ('bits', 'found by the searcher'),
     'runs.ram_bytes_measured': (
         'bytes',
-        'high-water mark of the painted arena on the core',
+        'backend c: high-water mark of the painted arena on the core; tflm: '
+        'smallest arena with which the interpreter starts there',
     ),
+    'runs.arena_head_bytes': ('bytes', 'as TFLM reports it on the core'),
+    'runs.arena_tail_bytes': ('bytes', 'as TFLM reports it on the core'),
     'runs.code_bytes': (
         'bytes',
         '.text and .rodata of kernels and call sequence in the ELF',

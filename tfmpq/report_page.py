@@ -128,6 +128,8 @@ def _runs(report) -> str:
           html.escape(f'{run["core"]} ({run["machine"]})'),
           f'{run["ram_bytes_measured"]:,}',
           f'{run["ram_bytes_predicted"]:,}',
+          report_lib.figure(run.get('arena_head_bytes')),
+          report_lib.figure(run.get('arena_tail_bytes')),
           report_lib.figure(run['code_bytes']),
           report_lib.figure(run['const_bytes']),
           report_lib.figure(run['instructions']),
@@ -141,6 +143,8 @@ def _runs(report) -> str:
       'core',
       'RAM measured',
       'RAM predicted',
+      'head',
+      'tail',
       'code',
       'constants',
       'instructions',
@@ -149,7 +153,9 @@ def _runs(report) -> str:
   return (
       '<h2>On the cores</h2>'
       + _table(head, rows)
-      + '<p class="note">Bytes; instructions executed per inference as the '
+      + '<p class="note">Bytes; RAM of backend tflm is the smallest arena with '
+      'which TFLM starts, of which the head holds activations and scratch memory '
+      'and the tail TFLM itself; instructions executed per inference as the '
       'emulator counts them, which are not cycles. Logits are compared bit by '
       'bit with the NumPy reference.</p>'
   )

@@ -176,7 +176,11 @@ def export(experiment: Experiment) -> None:
           for target in kernel_targets.Target
       ),
       *(
-          [exporting.export_builtin(network, experiment.folder, codes)]
+          [
+              exporting.export_builtin(
+                  network, experiment.folder, codes, experiment.targets
+              )
+          ]
           if experiment.config.budget.tflite_ops == 'builtin'
           else []
       ),

@@ -23,10 +23,12 @@ namespace tfmpq {
 namespace {
 
 constexpr size_t kAlignment = 16;
-/* How far below arena_used_bytes() a smaller arena is looked for. What fails
- * there is among the last steps of AllocateTensors, which check for it; some
- * ops do not. */
-constexpr size_t kMarginBytes = 48;
+/* How far below an arena that suffices smaller ones are tried. With much
+ * smaller ones TFLM and some of its ops write where they must not. */
+constexpr size_t kMarginBytes = 32;
+/* More than the tables take with which TFLM plans the memory of a model. */
+constexpr size_t kTableBytes = 512;
+constexpr size_t kTableBytesPerItem = 96; /* Tensors and ops. */
 constexpr uint8_t kPattern = 0x55;
 
 void PrintResult(const char* name, size_t value) {
@@ -47,23 +49,33 @@ class Probe {
     return interpreter.arena_used_bytes();
   }
 
-  /* Returns the smallest arena, given what TFLM uses of the whole one. */
+  /* Returns the smallest arena, given what TFLM uses of the whole one; 0 if
+   * it cannot be found. */
   size_t SmallestArena(size_t used_bytes) const {
-    size_t too_small = (used_bytes - kMarginBytes) / kAlignment;
-    size_t enough = kMaxArenaBytes / kAlignment;
-    while (enough - too_small > 1) {
-      const size_t middle = (too_small + enough) / 2;
-      (UsedBytes(middle * kAlignment) != 0 ? enough : too_small) = middle;
-    }
+    size_t enough = EnoughBytes(used_bytes);
+    if (UsedBytes(enough) == 0) return 0;
+    while (UsedBytes(enough - kAlignment) != 0) enough -= kAlignment;
     /* Where the arena ends decides what alignment costs. */
     for (size_t margin = kMarginBytes; margin > 0; --margin) {
-      const size_t arena_bytes = enough * kAlignment - margin;
-      if (UsedBytes(arena_bytes) != 0) return arena_bytes;
+      if (UsedBytes(enough - margin) != 0) return enough - margin;
     }
-    return enough * kAlignment;
+    return enough;
   }
 
  private:
+  /* Returns a multiple of kAlignment, not much more than is needed. */
+  size_t EnoughBytes(size_t used_bytes) const {
+    const auto* graph = model_->subgraphs()->Get(0);
+    const size_t num_items =
+        graph->tensors()->size() + graph->operators()->size();
+    const size_t table_bytes = kTableBytes + kTableBytesPerItem * num_items;
+    const ArenaSplit split =
+        MeasureArenaSplit(model_, resolver_, kMaxArenaBytes);
+    size_t bytes = used_bytes + 4 * kAlignment;
+    if (split.head_bytes < table_bytes) bytes += table_bytes;
+    return bytes / kAlignment * kAlignment;
+  }
+
   const tflm::Model* model_;
   const OpResolver& resolver_;
 };
@@ -79,6 +91,7 @@ bool Measure(const char* path, const OpResolver& resolver) {
   if (used_bytes == 0) return false;
   PrintResult("arena_used_bytes", used_bytes);
   const size_t smallest = probe.SmallestArena(used_bytes);
+  if (smallest == 0) return false;
   PrintResult("smallest_arena_bytes", smallest);
   PrintResult("smallest_used_bytes", probe.UsedBytes(smallest));
   return true;

@@ -25,7 +25,7 @@ _BUILD = """package(default_visibility = ["//visibility:public"])
 filegroup(
     name = "files",
     srcs = glob(
-        ["include/**/*.h", "lib/host/*.a"],
+        ["include/**/*.h", "lib/host/*.a", "lib/cortex_m4/*.a"],
         allow_empty = True,
     ),
 )
