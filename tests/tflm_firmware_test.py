@@ -72,30 +72,26 @@ def test_logits_are_those_of_the_reference(kind, core, tmp_path):
   if core == deployment.HOST:
     return
   assert result.const_bytes == result.flash_bytes_predicted
-  assert 10_000 < result.tflm_code_bytes < result.code_bytes < 120_000
+  own_bytes = result.code_bytes - result.tflm_code_bytes
+  assert 10_000 < result.tflm_code_bytes < 120_000
+  assert own_bytes == 0 if kind == 'builtin' else 5_000 < own_bytes < 60_000
   assert 100 < result.stack_bytes < 5_000
   assert 1_000 < result.instructions_min <= result.instructions
 
 
-@pytest.mark.parametrize('core', deployment.CORES)
-@pytest.mark.parametrize('kind', ['builtin', 'mixed'])
-def test_one_byte_less_than_the_smallest_arena_is_too_few(kind, core, tmp_path):
-  result = _deploy(kind, core, tmp_path)
-  copies = list((tmp_path / 'deploy').glob('tflm_*'))
-  (program,) = copies
+def test_one_byte_less_than_the_smallest_arena_is_too_few(tmp_path):
+  result = _deploy('mixed', 'cortex_m4', tmp_path)
 
-  def allocated(num_bytes):
+  def run(num_bytes):
     arguments = ['embedded', str(num_bytes)]
-    if core == deployment.HOST:
-      report = firmware.run_program(
-          [str(program.absolute()), *arguments], tmp_path
-      )
-    else:
-      report = firmware.run(core, program, arguments, tmp_path, _ROOT)
-    return report.results.get('allocated') == 1 and report.status == 0
+    elf = tmp_path / 'deploy' / 'tflm_cortex_m4.elf'
+    return firmware.run('cortex_m4', elf, arguments, tmp_path, _ROOT)
 
-  assert allocated(result.ram_bytes_measured)
-  assert not allocated(result.ram_bytes_measured - 1)
+  enough, too_few = (run(result.ram_bytes_measured - i) for i in (0, 1))
+  assert enough.status == 0 and enough['allocated'] == 1
+  assert too_few.status == 1 and too_few['allocated'] == 0
+  # What TFLM says: here its planner's table does not fit beside the tensors.
+  assert 'Too many buffers' in too_few.output
 
 
 @pytest.mark.parametrize('core', [deployment.HOST, 'cortex_m33'])
