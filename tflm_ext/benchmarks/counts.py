@@ -10,6 +10,7 @@ import pathlib
 import re
 
 from tflm_ext.benchmarks import layers
+from tflm_ext.benchmarks import linked_code
 from tflm_ext.benchmarks import networks
 from tfmpq import elf_sections
 from tfmpq import firmware
@@ -44,7 +45,7 @@ class Row:
       the emulator could not count them.
     equal: whether the output is that of the reference, to the bit.
     code_bytes: of a network, the code of its kernels and calls; of a layer, of
-      the kernel's own function, without what kernels share.
+      its kernel with all that it calls, what kernels share included.
   """
 
   core: str
@@ -91,7 +92,7 @@ def count_layers(core: str, root: pathlib.Path) -> list[Row]:
   cases = root / _FOLDER / f'{target.value}_cases.bin'
   report = _run(core, elf, str(cases), root)
   weighted = _additional_weights(report, core)
-  sizes = elf_sections.function_sizes(elf.read_bytes())
+  code = linked_code.LinkedCode(elf.read_bytes())
   rows = []
   for i, (layer, (a, w, o)) in enumerate(layers.combinations()):
     instructions = report[f'case_{i}_instructions']
@@ -109,7 +110,7 @@ def count_layers(core: str, root: pathlib.Path) -> list[Row]:
                 instructions + weighted[i] if weighted else None
             ),
             equal=bool(report[f'case_{i}_equal']),
-            code_bytes=_code_bytes(sizes, layer, (a, w, o), target),
+            code_bytes=_code_bytes(code, layer, (a, w, o), target),
         )
     )
   return rows
@@ -250,8 +251,13 @@ def _additional_weights(
   return weights
 
 
-def _code_bytes(sizes, layer, bits, target) -> int:
+def _code_bytes(
+    code: linked_code.LinkedCode,
+    layer: layers.Layer,
+    bits: tuple[int, int, int],
+    target: kernel_targets.Target,
+) -> int:
   a, w, o = bits
   name = f'tfmpq_{layer.spec.op.value}_a{a}_w{w}_o{o}'
-  own = sizes.get(f'{name}__{target.value}')
-  return sizes[name] if own is None else own
+  own = f'{name}__{target.value}'
+  return code.num_bytes(own if code.has(own) else name)

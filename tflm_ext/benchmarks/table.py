@@ -2,7 +2,7 @@
 
 A cell is the most instructions per MAC over all widths of the output; in
 parentheses the weighted count (counts.Row); a star where that is above
-targets.py. Instructions are not cycles.
+targets.py. Instructions are not cycles. Below, per op, the most bytes of code.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
           f'{layer.spec.name:<{_NAME_WIDTH}}'
           + ''.join(_cell(of_layer, *widths) for widths in _COLUMNS)
       )
+  lines.append('code of a kernel and all that it calls, bytes')
+  for op in dict.fromkeys(layer.spec.op for layer in layers.LAYERS):
+    names = {x.spec.name for x in layers.LAYERS if x.spec.op is op}
+    of_op = [row for row in rows if row.layer in names]
+    if of_op:
+      lines.append(
+          f'{op.value:<{_NAME_WIDTH}}'
+          + ''.join(_code_cell(of_op, *widths) for widths in _COLUMNS)
+      )
   networks = [row for row in rows if row.op == 'network']
   if networks:
     lines.append(
@@ -56,6 +65,11 @@ def _core_text(core: str, rows: Sequence[counts.Row]) -> str:
         f'{row.instructions_per_mac:>{_CELL_WIDTH}.3f}{row.code_bytes:>{_CELL_WIDTH},}'
     )
   return '\n'.join(lines)
+
+
+def _code_cell(rows: Sequence[counts.Row], a: int, w: int) -> str:
+  most = max(row.code_bytes for row in rows if (row.a, row.w) == (a, w))
+  return f'{most:,}'.rjust(_CELL_WIDTH)
 
 
 def _cell(rows: Sequence[counts.Row], a: int, w: int) -> str:

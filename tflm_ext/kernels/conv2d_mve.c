@@ -48,7 +48,6 @@ typedef struct {
   int is_unpacked;
   int8_t* columns;
   int8_t* codes;
-  uint32_t code_bytes; /* Of a pixel. */
 } Call;
 
 static LastBlock make_last_block(const Arguments* arguments) {
@@ -65,34 +64,55 @@ static LastBlock make_last_block(const Arguments* arguments) {
   return last;
 }
 
-/* Makes the codes of all channels of the pixels that the tiles name. */
+/* Makes the codes of the channels of pixels, from the first one on. */
 static void make_codes(Call* call, const int8_t* columns,
                        const int32_t* minus_sums, uint8_t* codes,
                        uint32_t num_pixels) {
-  const Arguments* arguments = call->arguments;
-  const LastBlock* last = &call->last_block;
-  const uint32_t num_whole =
-      arguments->params->output_channels - last->num_channels;
   tfmpq_tiles* tiles = &call->tiles;
-  const int8_t* zero_points = arguments->weight_zero_points;
-  const int has_zero_points = zero_points != NULL;
-  /* A single pixel is made twice. */
-  tiles->column_bytes = num_pixels == 1 ? 0 : call->windows.num_elements;
-  tiles->code_bytes = num_pixels == 1 ? 0 : call->code_bytes;
-  for (int i = 0; i < 2; ++i) {
-    if (i == 0 ? num_whole == 0 : last->num_channels == 0) continue;
-    tiles->columns = columns;
-    tiles->minus_sums = minus_sums;
-    tiles->codes = codes + (i == 0 ? 0 : num_whole);
-    tiles->num_pairs = (num_pixels + 1) / 2;
-    tiles->weight = i == 0 ? arguments->weight : call->last_weight;
-    tiles->weight_end = call->last_weight + (i == 0 ? 0 : tiles->block_bytes);
-    tiles->channels = i == 0 ? arguments->channels : last->channels;
-    tiles->zero_points = !has_zero_points ? NULL
-                         : i == 0         ? zero_points
-                                          : last->zero_points;
-    call->parts->make_tiles(tiles);
+  tiles->columns = columns;
+  tiles->minus_sums = minus_sums;
+  tiles->codes = codes;
+  tiles->num_pairs = (num_pixels + 1) / 2;
+  call->parts->make_tiles(tiles);
+}
+
+/* Names the channels of whole blocks. */
+static void name_whole_blocks(Call* call) {
+  tfmpq_tiles* tiles = &call->tiles;
+  tiles->weight = call->arguments->weight;
+  tiles->weight_end = call->last_weight;
+  tiles->channels = call->arguments->channels;
+  tiles->zero_points = call->arguments->weight_zero_points;
+}
+
+/* Names the channels of the last block. */
+static void name_last_block(Call* call) {
+  tfmpq_tiles* tiles = &call->tiles;
+  tiles->weight = call->last_weight;
+  tiles->weight_end = call->last_weight + tiles->block_bytes;
+  tiles->channels = call->last_block.channels;
+  if (tiles->zero_points != NULL) {
+    tiles->zero_points = call->last_block.zero_points;
   }
+}
+
+/* Makes the codes of all channels of pixels. */
+static void make_all_codes(Call* call, const int8_t* columns,
+                           const int32_t* minus_sums, uint8_t* codes,
+                           uint32_t num_pixels) {
+  const uint32_t num_whole =
+      call->arguments->params->output_channels - call->last_block.num_channels;
+  if (num_pixels == 1) { /* Is made twice. */
+    call->tiles.column_bytes = 0;
+    call->tiles.code_bytes = 0;
+  }
+  if (num_whole != 0) {
+    make_codes(call, columns, minus_sums, codes, num_pixels);
+  }
+  if (call->last_block.num_channels == 0) return;
+  name_last_block(call);
+  make_codes(call, columns, minus_sums, codes + num_whole, num_pixels);
+  name_whole_blocks(call);
 }
 
 /* Returns the elements of the next pixels. */
@@ -125,7 +145,7 @@ static void pack_pixels(const Call* call, uint32_t num_pixels,
   }
   for (; num_pixels > 0; --num_pixels) {
     call->parts->pack_run(codes, num_channels, output);
-    codes += call->code_bytes;
+    codes += call->tiles.code_bytes;
     output += tfmpq_run_bytes(num_channels, call->parts->o_bits);
   }
 }
@@ -161,7 +181,9 @@ static void init_call(Call* call, const Parts* parts,
   call->codes =
       arguments->scratch +
       (is_direct ? 0 : num_pixels * call->windows.num_elements + kTfmpqLanes);
-  call->code_bytes = (num_channels + 3) / 4 * 4;
+  call->tiles.column_bytes = call->windows.num_elements;
+  call->tiles.code_bytes = (num_channels + 3) / 4 * 4;
+  name_whole_blocks(call);
   /* Vectors must not reach beyond the input. */
   const uint32_t vector_bytes = call->tiles.num_groups * kTfmpqLanes;
   const uint32_t input_bytes = params->input_height * call->windows.row_bytes;
@@ -191,8 +213,8 @@ static void conv2d(const Parts* parts, const Arguments* arguments) {
                             call.windows.num_elements, count, minus_sums);
       minus_sums[count] = minus_sums[count - 1];
     }
-    make_codes(&call, columns, minus_sums,
-               call.is_unpacked ? output : (uint8_t*)call.codes, count);
+    make_all_codes(&call, columns, minus_sums,
+                   call.is_unpacked ? output : (uint8_t*)call.codes, count);
     if (!call.is_unpacked) pack_pixels(&call, count, output);
     output += count * pixel_bytes;
     left -= count;

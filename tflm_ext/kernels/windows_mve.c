@@ -206,16 +206,25 @@ void tfmpq_fill_columns__mve(const tfmpq_windows* windows,
 void tfmpq_minus_sums__mve(const int8_t* columns, uint32_t column_bytes,
                            uint32_t num_elements, uint32_t num_pixels,
                            int32_t* minus_sums) {
-  const uint32_t num_vectors = num_elements / kTfmpqLanes;
-  const mve_pred16_t rest = vctp8q(num_elements % kTfmpqLanes);
+  const uint32_t num_vectors = (num_elements - 1) / kTfmpqLanes;
+  const mve_pred16_t rest = vctp8q(num_elements - num_vectors * kTfmpqLanes);
+  const int8x16_t all = vdupq_n_s8(-1);
+  const int8x16_t last = vpselq_s8(all, vdupq_n_s8(0), rest);
+  if (num_vectors == 0) {
+    for (; num_pixels > 0; --num_pixels) {
+      *minus_sums++ = vmladavq_s8(vldrbq_s8(columns), last);
+      columns += column_bytes;
+    }
+    return;
+  }
   for (; num_pixels > 0; --num_pixels) {
     const int8_t* codes = columns;
     int32_t sum = 0;
     for (uint32_t i = num_vectors; i > 0; --i) {
-      sum = vaddvaq_s8(sum, vldrbq_s8(codes));
+      sum = vmladavaq_s8(sum, vldrbq_s8(codes), all);
       codes += kTfmpqLanes;
     }
-    *minus_sums++ = -vaddvaq_p_s8(sum, vldrbq_z_s8(codes, rest), rest);
+    *minus_sums++ = vmladavaq_s8(sum, vldrbq_s8(codes), last);
     columns += column_bytes;
   }
 }
