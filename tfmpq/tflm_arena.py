@@ -28,7 +28,6 @@ from tfmpq.arena_buffers import ALIGNMENT
 from tfmpq.tflm_structures import Structure
 
 _INT_BYTES = 4
-_SIZE_BYTES_OF_SUBGRAPH = 1  # size_t's, one per subgraph; there is one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,7 +291,7 @@ class _Allocation:
     """The planner's tables, between addresses that are multiples of 16."""
     sizes = self._structures
     top = _align(self._head, sizes.pointer.alignment)
-    top += sizes.pointer.size * _SIZE_BYTES_OF_SUBGRAPH
+    top += sizes.pointer.size  # A size_t for the only subgraph.
     top = _align(top, sizes.allocation_info.alignment)
     count = len(self._graph.tensors) + num_scratch
     top += sizes.allocation_info.size * count
