@@ -7,9 +7,11 @@ import pytest
 
 from tflm_ext.benchmarks import counts
 from tflm_ext.benchmarks import layers
+from tflm_ext.benchmarks import linked_code
 from tflm_ext.benchmarks import networks
 from tflm_ext.benchmarks import table
 from tflm_ext.benchmarks import targets
+from tfmpq import elf_sections
 from tfmpq import firmware
 
 _ROOT = pathlib.Path('.')
@@ -61,6 +63,27 @@ def test_networks_are_right_and_as_fast_as_committed(core):
 def test_every_run_counts_the_same():
   first = counts.count_layers('cortex_m4', _ROOT)
   assert counts.count_layers('cortex_m4', _ROOT) == first
+
+
+def test_code_of_a_kernel_is_all_that_it_calls():
+  elf = (_COMMITTED.parent / 'benchmark_cortex_m4.elf').read_bytes()
+  code = linked_code.LinkedCode(elf)
+  own = elf_sections.function_sizes(elf)
+  # A leaf, a function that calls it, and an exported function on top of both.
+  leaf, middle, top = (
+      'tfmpq_expand_a4',
+      'tfmpq_expand_run',
+      'tfmpq_conv2d_a4_w4_o8__dsp',
+  )
+  assert code.num_bytes(leaf) == own[leaf]
+  assert own[middle] < code.num_bytes(middle) < code.num_bytes(top)
+  assert not code.has('tfmpq_conv2d_a8_w4_o8__mve')
+
+
+def test_code_needs_the_relocations():
+  elf = _COMMITTED.parent / f'{networks.names()[0]}_cortex_m4.elf'
+  with pytest.raises(ValueError, match='--emit-relocs'):
+    linked_code.LinkedCode(elf.read_bytes())
 
 
 def test_macs_are_those_of_the_shapes():

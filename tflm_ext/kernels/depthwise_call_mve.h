@@ -45,6 +45,7 @@ typedef struct {
   uint32_t num_patch_columns;
   uint32_t input_width;         /* Columns of the input that are used. */
   uint32_t pixel_bytes;         /* Of the input. */
+  uint32_t code_lanes;          /* Paired: bytes from a pixel to the next. */
   uint32_t code_row_bytes;      /* From a row of `codes` to the next. */
   uint8_t padding[kTfmpqLanes]; /* Codes of the zero point, as a run. */
   int8_t* ring;                 /* Unless single: kernel_height rows. */

@@ -48,6 +48,9 @@ static void init_call(tfmpq_depthwise_call* call,
   call->mask =
       call->weights + kTfmpqQuadColumnBytes + kTfmpqPatchBytes * num_patches;
   call->codes = call->weights + 336 * num_patches;
+  const int is_dense = params->input_channels < kTfmpqLanes &&
+                       params->input_channels * parts->o_bits % 8 == 0;
+  call->code_lanes = is_dense ? params->input_channels : kTfmpqLanes;
   /* The input's columns of the ring are overwritten. */
   tfmpq_fill_vectors(call->ring, params->input_zero_point,
                      ring_bytes / kTfmpqLanes);
@@ -191,6 +194,24 @@ static void pack_row(const tfmpq_depthwise_call* call,
       params->output_width, group->num_channels, output_row(call, group, y));
 }
 
+/* The same where the codes of pixels follow each other, and no pixel ends
+ * within a byte. */
+static __attribute__((noinline)) void pack_dense_row(
+    const tfmpq_depthwise_call* call, const tfmpq_depthwise_group* group,
+    uint32_t y, const int8_t* codes) {
+  const tfmpq_conv_params* params = call->arguments->params;
+  const uint32_t num_codes =
+      (uint32_t)params->output_width * params->input_channels;
+  const uint32_t num_vectors = num_codes / kTfmpqLanes;
+  const uint32_t num_rest = num_codes % kTfmpqLanes;
+  const uint32_t bytes = tfmpq_vector_bytes(call->parts->o_bits);
+  uint8_t* output = output_row(call, group, y);
+  call->parts->pack_output(codes, bytes, num_vectors, kTfmpqLanes, output);
+  if (num_rest == 0) return;
+  call->parts->pack_output(codes + num_vectors * kTfmpqLanes, bytes, 1,
+                           num_rest, output + num_vectors * bytes);
+}
+
 /* Prepares the task that makes rows of a group; rows fill in what the task
  * moves on, and where their codes go. */
 static void init_task(const tfmpq_depthwise_call* call,
@@ -215,7 +236,7 @@ static void make_row_pair(const tfmpq_depthwise_call* call,
   const uint32_t width = params->output_width;
   const int is_last = y + 1 == params->output_height;
   const int is_direct = call->parts->o_bits == 8 && width % 2 == 0 && !is_last;
-  const uint32_t column = is_direct ? params->input_channels : kTfmpqLanes;
+  const uint32_t column = is_direct ? params->input_channels : call->code_lanes;
   const uint32_t row = is_direct ? width * column : call->code_row_bytes;
   tfmpq_row_task* task = &group->task;
   task->weights = call->weights;
@@ -235,8 +256,13 @@ static void make_row_pair(const tfmpq_depthwise_call* call,
     tfmpq_make_shifted_row_pair__mve(task);
   }
   if (is_direct) return;
-  pack_row(call, group, y, call->codes);
-  if (!is_last) pack_row(call, group, y + 1, call->codes + row);
+  if (call->code_lanes == kTfmpqLanes) {
+    pack_row(call, group, y, call->codes);
+    if (!is_last) pack_row(call, group, y + 1, call->codes + row);
+  } else {
+    pack_dense_row(call, group, y, call->codes);
+    if (!is_last) pack_dense_row(call, group, y + 1, call->codes + row);
+  }
 }
 
 /* Makes a row of codes of a kernel of one patch. */
