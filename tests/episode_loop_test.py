@@ -12,6 +12,7 @@ from tfmpq.budgets import BudgetError
 from tfmpq.budgets import MemoryBudget
 from tfmpq.searchers import episode_loop
 from tfmpq.searchers import registry
+from tfmpq.searchers import reward_scaling
 from tfmpq.searchers import search_state
 from tfmpq.searchers.ddpg import DdpgConfig
 from tfmpq.searchers.environment import BitWidthEnvironment
@@ -48,7 +49,7 @@ def _run_loop(problem, num_episodes):
   environment = BitWidthEnvironment(problem)
   loop = episode_loop._EpisodeLoop(_SMALL, environment, log, 0)
   for _ in range(num_episodes):
-    loop.run_episode()
+    loop.run_round()
   return loop, log
 
 
@@ -249,7 +250,7 @@ def test_state_of_other_settings_is_refused(tmp_path):
 
 def test_scaled_rewards_keep_the_order_and_spread_the_best():
   history = np.array([-2.0, -0.9, -0.5, -0.31, -0.3])
-  scaled = episode_loop.scaled_rewards(history.astype(np.float32), history)
+  scaled = reward_scaling.scaled_rewards(history.astype(np.float32), history)
   assert np.all(np.diff(scaled) > 0)
   assert scaled.mean() == pytest.approx(0, abs=1e-6)
   # 0.01 at the top counts for more than 0.01 at the bottom.
@@ -258,7 +259,7 @@ def test_scaled_rewards_keep_the_order_and_spread_the_best():
 
 def test_equal_rewards_teach_nothing():
   history = np.full(4, -0.3)
-  scaled = episode_loop.scaled_rewards(np.full((2, 3), -0.3), history)
+  scaled = reward_scaling.scaled_rewards(np.full((2, 3), -0.3), history)
   np.testing.assert_array_equal(scaled, np.zeros((2, 3)))
 
 

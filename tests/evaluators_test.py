@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests import calibration_models
 from tfmpq import datasets
+from tfmpq import evaluation
 from tfmpq import evaluators
 from tfmpq import float_ops
 from tfmpq import quantized_forward
@@ -105,7 +106,13 @@ def test_the_calibrated_network_is_the_one_that_was_evaluated(
   )
   scale = float(activations[network.spec.output].scale)
   labels = np.random.default_rng(7).integers(0, 10, 300)
-  expected = evaluators.score(logits.numpy().reshape(300, -1) * scale, labels)
+  images = calibration_models.images(shape, 300, seed=2)
+  float_logits = float_ops.logits(network, datasets.to_input(images))
+  expected = evaluation.from_logits(
+      logits.numpy().reshape(300, -1).astype(np.float64) * scale,
+      labels,
+      float_logits.reshape(300, -1),
+  )
   assert evaluator(policy) == expected
 
 
@@ -130,13 +137,47 @@ def test_eight_bits_follow_the_float_network_and_two_do_not(network):
   assert agreements[0] > agreements[1] > agreements[2]
 
 
-def test_scores_are_means_over_images():
-  logits = np.log([[1.0, 1.0, 2.0], [4.0, 4.0, 2.0]])
-  result = evaluators.score(logits, np.array([2, 1]))
-  # Of the second image's equal logits the first counts: wrong.
-  assert result.accuracy == 0.5
-  assert result.cross_entropy == pytest.approx(-np.log([0.5, 0.4]).mean())
-  assert result.num_images == 2
+def test_one_pass_does_where_the_reward_images_calibrate(network):
+  shape = network.spec.tensor(network.spec.input).shape
+  images = calibration_models.images(shape, 300, seed=2)
+  labels = np.random.default_rng(7).integers(0, 10, 300)
+
+  def make(reward_images, reward_labels):
+    return evaluators.PostTrainingEvaluator(
+        network,
+        images,
+        reward_images,
+        reward_labels,
+        per_channel_zero_points=False,
+    )
+
+  shared = make(images, labels)
+  # One image more, so that the images are not the same.
+  apart = make(
+      np.concatenate([images, images[:1]]), np.append(labels, labels[0])
+  )
+  rng = np.random.default_rng(8)
+  for _ in range(4):
+    policy = calibration_models.random_policy(network.spec, rng)
+    one, two = shared(policy), apart(policy)
+    for field in ('accuracy', 'agreement', 'cross_entropy', 'kl'):
+      first = getattr(one, field)
+      assert first == pytest.approx(getattr(two, field), abs=0.02)
+    activations, _ = quantized_forward.tensors_of(shared.calibrated(policy))
+    assert activations
+  assert shared.trace_count == 1
+  assert apart.trace_count == 2
+
+
+def test_without_labels_the_float_network_is_the_measure(network, evaluator):
+  eight, two = (
+      evaluator(specs.QuantizationPolicy.uniform(network.spec, bits, bits))
+      for bits in (8, 2)
+  )
+  assert eight.agreement > 0.9 > two.agreement
+  assert 0 < eight.kl < 0.1 * two.kl
+  # The labels of this evaluator are random.
+  assert abs(eight.accuracy - 0.1) < 0.1
 
 
 def test_what_does_not_fit_is_refused(network, evaluator):

@@ -99,76 +99,41 @@ def _written(network, core, folder) -> pathlib.Path:
   return folder / 'package'
 
 
+def _objects(network, core, folder, *further) -> list[pathlib.Path]:
+  """Writes and compiles a package, and a main program; returns the objects."""
+  package = _written(network, core, folder)
+  (package / 'main.c').write_text(_main(network))
+  paths = [*package_builds.sources(package), 'main.c', *further]
+  return package_builds.compiled(package, paths, core)
+
+
 def test_c_package_runs_on_the_host(network, tmp_path):
-  package = _written(network, 'host', tmp_path)
-  (package / 'main.c').write_text(_main(network))
-  sources = [*package_builds.sources(package), 'main.c', 'example.c']
-  package_builds.call(
-      'cc',
-      *package_builds.C_OPTIONS,
-      *package_builds.WARNINGS,
-      *sources,
-      '-o',
-      'program',
-      cwd=package,
-  )
-  package_builds.call(package / 'program')
+  objects = _objects(network, 'host', tmp_path, 'example.c')
+  package_builds.call('cc', *objects, '-o', tmp_path / 'program')
+  package_builds.call(tmp_path / 'program')
 
 
-def test_c_package_runs_on_a_cortex_m4(network, tmp_path):
-  package = _written(network, 'cortex_m4', tmp_path)
-  (package / 'main.c').write_text(_main(network))
-  sources = [*package_builds.sources(package), 'main.c', 'example.c']
-  objects = [f'{i}.o' for i in range(len(sources))]
-  for source, output in zip(sources, objects, strict=True):
-    package_builds.call(
-        *package_builds.ARM,
-        *package_builds.C_OPTIONS,
-        *package_builds.WARNINGS,
-        '-c',
-        source,
-        '-o',
-        output,
-        cwd=package,
-    )
-  package_builds.link_firmware(
-      [package / name for name in objects], package, package_builds.ARM
-  )
-  runner = package_builds.ROOT / 'tools' / 'arm' / 'run_firmware.sh'
-  package_builds.call(
-      runner, 'cortex_m4', package / 'firmware.elf', cwd=tmp_path
-  )
+@pytest.mark.parametrize('core', ['cortex_m4', 'cortex_m55'])
+def test_c_package_runs_on_a_core(core, network, tmp_path):
+  objects = _objects(network, core, tmp_path, 'example.c')
+  package_builds.run_firmware(objects, tmp_path, core)
 
 
-@pytest.mark.parametrize('core', ['host', 'cortex_m4'])
+@pytest.mark.parametrize('core', ['host', 'cortex_m4', 'cortex_m55'])
 def test_every_source_of_a_package_is_needed(core, tmp_path):
-  package = _written(_NETWORKS['every_op'](), core, tmp_path)
-  (package / 'main.c').write_text(_main(_NETWORKS['every_op']()))
-  compiler = (
-      ('cc',)
-      if core == 'host'
-      else (*package_builds.ARM, '--specs=nosys.specs')
-  )
-  sources = [*package_builds.sources(package), 'main.c']
-  for i, source in enumerate(sources):
-    package_builds.call(
-        *compiler,
-        *package_builds.C_OPTIONS,
-        '-c',
-        source,
-        '-o',
-        f'{i}.o',
-        cwd=package,
-    )
-  for left_out in range(len(sources)):
-    objects = [f'{i}.o' for i in range(len(sources)) if i != left_out]
+  objects = _objects(_NETWORKS['every_op'](), core, tmp_path)
+  link = [*package_builds.compiler(core), '-Wl,--gc-sections']
+  if core != 'host':
+    link.append('--specs=nosys.specs')
+  for left_out in objects:
+    kept = [path for path in objects if path != left_out]
     result = subprocess.run(
-        [*compiler, '-Wl,--gc-sections', *objects, '-o', 'program'],
+        [*link, *kept, '-o', tmp_path / 'program'],
         check=False,
         capture_output=True,
-        cwd=package,
     )
-    assert result.returncode, f'{sources[left_out]} is not needed'
+    names = package_builds.sources(tmp_path / 'package')
+    assert result.returncode, f'{left_out.stem} of {names} is not needed'
 
 
 def test_a_package_of_one_op_holds_the_kernels_of_that_op(tmp_path):

@@ -196,7 +196,7 @@ def test_gains_are_limited_and_constant_channels_keep_theirs():
       'conv',
   )
   activation = quantized_forward.ActivationTensors(
-      tf.constant(0.5), tf.constant(-128.0), tf.constant(127.0)
+      tf.constant(0.5), tf.constant(-128.0), tf.constant(127.0), tf.constant(8)
   )
   weight = quantized_forward.WeightTensors(
       tf.constant([[[[1.0, 1.0, 0.0]]]]), tf.ones(3), tf.zeros(3)
@@ -205,12 +205,19 @@ def test_gains_are_limited_and_constant_channels_keep_theirs():
       tf.constant([1.0, 2.0, 3.0]), tf.constant([100.0, 1e-3, 7.0])
   )
   codes = tf.reshape(tf.constant([-2.0, 2.0]), (2, 1, 1, 1))
-  corrected = quantized_forward.calibrate(
+  weights, outputs = quantized_forward.calibrate(
       spec,
       {'input': activation, 'conv': activation},
       {'conv/weight': weight},
       {'conv': target},
       codes,
-  )['conv/weight']
+  )
+  corrected = weights['conv/weight']
   np.testing.assert_array_equal(corrected.scales, [4.0, 0.25, 1.0])
   np.testing.assert_array_equal(corrected.bias, [1.0, 2.0, 3.0])
+  # In steps of 0.5. The bias 1 of the first channel is half a step of its
+  # accumulator and becomes a whole one; 2 -+ 0.25 are 3.5 and 4.5 steps, and
+  # halves go to the even code.
+  np.testing.assert_array_equal(
+      outputs[:, 0, 0], [[-4.0, 4.0, 6.0], [12.0, 4.0, 6.0]]
+  )

@@ -13,6 +13,7 @@ from tfmpq import float_network
 from tfmpq import float_weights
 from tfmpq import reference_ops
 from tfmpq import run_dir
+from tfmpq import searching
 from tfmpq import specs
 from tfmpq import stages
 
@@ -169,7 +170,7 @@ def test_a_policy_of_another_network_is_refused_and_can_be_mended(
 
 def test_a_stage_without_the_one_before_names_it(with_weights):
   with pytest.raises(FileNotFoundError, match='--until=float'):
-    stages.search(with_weights)
+    searching.search(with_weights)
   stages.make_float_network(with_weights)
   with pytest.raises(FileNotFoundError, match='--until=search'):
     stages.finetune(with_weights)

@@ -170,6 +170,25 @@ def test_odd_numbers_of_4_bit_weights_end_in_a_zero_nibble(networks):
   assert odd
 
 
+def test_4_bit_depthwise_weights_are_written_as_int8(networks):
+  seen = 0
+  for network, data in networks:
+    model = tflite_file.parse(data)
+    types = {
+        model.tensors[operator.outputs[0]]
+        .name: model.tensors[operator.inputs[1]]
+        .dtype
+        for operator in model.operators
+        if operator.builtin == 'DEPTHWISE_CONV_2D'
+    }
+    assert set(types.values()) <= {'int8'}
+    for layer in network.spec.layers:
+      if layer.op is specs.Op.DEPTHWISE_CONV_2D:
+        assert types[layer.output] == 'int8'
+        seen += network.policy.bits(network.spec, layer.weight) == 4
+  assert seen
+
+
 def test_other_widths_are_refused_and_listed():
   network = mixed_network.mixed_network(1, per_channel_zero_points=False)
   bits = network.policy.as_dict()

@@ -1,6 +1,7 @@
 """Packages for TFLite Micro: what they hold, and that they compute right."""
 
 import os
+import pathlib
 import subprocess
 
 import numpy as np
@@ -59,29 +60,16 @@ def test_tflm_package_names_what_it_compiles(ops, tmp_path):
     assert has_dsp == (ops == 'custom' and core == 'cortex_m4')
 
 
-def _tflm_objects(core, package, sdk, compilers) -> list[str]:
-  """Compiles a package for TFLM, example and main; returns the objects."""
+def _objects(core, package, sdk) -> list[pathlib.Path]:
+  """Compiles a package, its example and main.cc; returns the objects."""
   include = sdk / 'include'
   options = (
-      *('-std=c++17', '-DTF_LITE_STATIC_MEMORY', '-fno-exceptions'),
-      *('-fno-rtti', '-fno-threadsafe-statics', '-ffunction-sections'),
-      *(f'-isystem{include}', f'-isystem{include}/gemmlowp'),
-      '-O0' if core == 'host' else '-O1',
+      *('-DTF_LITE_STATIC_MEMORY', '-fno-exceptions', '-fno-rtti'),
+      *('-fno-threadsafe-statics', f'-isystem{include}'),
+      *(f'-isystem{include}/gemmlowp', '-O0' if core == 'host' else '-O1'),
   )
-  objects = []
-  for path in (*package_builds.sources(package), 'main.cc', 'example.cc'):
-    objects.append(f'{path}.o')
-    c, cxx = compilers
-    command = (
-        (*cxx, *options)
-        if path.endswith('.cc')
-        else (*c, *package_builds.C_OPTIONS)
-    )
-    includes = ('-Imodel', '-I.', *package_builds.WARNINGS)
-    package_builds.call(
-        *command, *includes, '-c', path, '-o', objects[-1], cwd=package
-    )
-  return objects
+  paths = [*package_builds.sources(package), 'main.cc', 'example.cc']
+  return package_builds.compiled(package, paths, core, options)
 
 
 # The example with the arena of the package, which is the smallest.
@@ -137,16 +125,9 @@ def test_tflm_example_runs_on_a_cortex_m4_in_the_smallest_arena(ops, tmp_path):
           classes=', '.join(map(str, classes)),
       )
   )
-  cxx = ('arm-none-eabi-g++', *package_builds.ARM[1:])
-  objects = _tflm_objects('cortex_m4', package, sdk, (package_builds.ARM, cxx))
-  library = sdk / 'lib' / 'cortex_m4' / 'libtensorflow-microlite.a'
-  package_builds.link_firmware(
-      [*(package / o for o in objects), library], package, cxx
-  )
-  runner = package_builds.ROOT / 'tools' / 'arm' / 'run_firmware.sh'
-  package_builds.call(
-      runner, 'cortex_m4', package / 'firmware.elf', cwd=tmp_path
-  )
+  objects = _objects('cortex_m4', package, sdk)
+  objects.append(sdk / 'lib' / 'cortex_m4' / 'libtensorflow-microlite.a')
+  package_builds.run_firmware(objects, tmp_path, 'cortex_m4', 'c++')
 
 
 _TFLM_MAIN = """#include <cstdio>
@@ -190,7 +171,7 @@ def test_tflm_package_runs_on_the_host(ops, tmp_path):
       firmware_package.tflm_package(data, 'host', 4000000), tmp_path
   )
   (tmp_path / 'main.cc').write_text(_TFLM_MAIN)
-  objects = _tflm_objects('host', tmp_path, sdk, (('cc',), ('c++',)))
+  objects = _objects('host', tmp_path, sdk)
   library = sdk / 'lib' / 'host' / 'libtensorflow-microlite.a'
   package_builds.call(
       'c++', *objects, library, '-lm', '-o', 'program', cwd=tmp_path

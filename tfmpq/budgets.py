@@ -1,4 +1,4 @@
-"""Memory budgets and footprints, and sizes written with units."""
+"""Budgets and footprints, and sizes written with units."""
 
 import dataclasses
 import re
@@ -6,13 +6,20 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class MemoryBudget:
-  """What a device offers: bytes of RAM and of FLASH (None: no limit)."""
+  """What a device and its user allow; None: no limit.
+
+  Attributes:
+    ram_bytes: bytes of RAM.
+    flash_bytes: bytes of FLASH.
+    instructions: of one inference, on the core of the memory model's table.
+  """
 
   ram_bytes: int | None = None
   flash_bytes: int | None = None
+  instructions: int | None = None
 
   def __post_init__(self):
-    for name in ('ram_bytes', 'flash_bytes'):
+    for name in ('ram_bytes', 'flash_bytes', 'instructions'):
       value = getattr(self, name)
       if value is not None and value < 1:
         raise ValueError(f'{name} must be positive, received {value}')
@@ -20,15 +27,34 @@ class MemoryBudget:
 
 @dataclasses.dataclass(frozen=True)
 class MemoryFootprint:
-  """Bytes of RAM and FLASH that a network needs under a policy."""
+  """What a network needs under a policy.
+
+  Attributes:
+    ram_bytes: bytes of RAM.
+    flash_bytes: bytes of FLASH.
+    instructions: of one inference; None where nobody asked.
+  """
 
   ram_bytes: int
   flash_bytes: int
+  instructions: int | None = None
 
   def fits(self, budget: MemoryBudget) -> bool:
-    return (
-        budget.ram_bytes is None or self.ram_bytes <= budget.ram_bytes
-    ) and (budget.flash_bytes is None or self.flash_bytes <= budget.flash_bytes)
+    """Returns whether nothing exceeds its limit.
+
+    Raises:
+      ValueError: instructions are limited but were not counted.
+    """
+    if budget.instructions is not None and self.instructions is None:
+      raise ValueError(
+          f'the budget allows {budget.instructions} instructions, but the '
+          'memory model does not count them: expected a TimedMemoryModel'
+      )
+    limits = dataclasses.asdict(budget)
+    return all(
+        limit is None or getattr(self, name) <= limit
+        for name, limit in limits.items()
+    )
 
 
 class BudgetError(ValueError):

@@ -168,8 +168,33 @@ class SearchConfig(_Part):
   seed: int = _field(1, 'Seed of search and fine-tuning.', minimum=0)
   threads: int = _field(
       2,
-      'Processor threads of TensorFlow; another number, other last bits.',
+      'Processor threads of TensorFlow outside the search; another number, '
+      'other last bits.',
       minimum=1,
+  )
+  ddpg_start: str = _field(
+      'none',
+      "How 'ddpg' begins: 'none', with random policies; 'ilp', with the best "
+      'of an integer program.',
+      ('none', 'ilp'),
+  )
+  round_size: int = _field(
+      4,
+      'Policies that are proposed, and evaluated side by side, before the '
+      'first result is known; another number, another search.',
+      minimum=1,
+  )
+  workers: int = _field(
+      2, 'Processes that evaluate policies, one thread each.', minimum=1
+  )
+  executor: str = _field(
+      'local',
+      "Where they run: 'local', on this machine; 'ray', on a cluster "
+      '(requirements-ray.txt).',
+      ('local', 'ray'),
+  )
+  ray_address: str = _field(
+      '', "Of the Ray cluster: 'auto', 'host:port' or 'ray://host:port'."
   )
 
   def __post_init__(self):
@@ -186,6 +211,15 @@ class SearchConfig(_Part):
           f"'4,8', received {self.search_bits!r}"
       )
     return tuple(widths)
+
+  def tensor_kinds(self) -> tuple[specs.TensorKind, ...]:
+    """Returns the kinds of the tensors that are searched."""
+    kinds = specs.TensorKind
+    return {
+        'weights': (kinds.WEIGHT,),
+        'activations': (kinds.ACTIVATION,),
+        'both': (kinds.WEIGHT, kinds.ACTIVATION),
+    }[self.search_tensors]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,8 @@ A policy is judged by what post-training quantization makes of it: codes by
 error-minimizing rounding (weight_rounding), clips by least squared error
 (activation_clips), and every layer's channel statistics set to those of the
 float network (quantized_forward.calibrate). No labels and no training go into
-it; the labels of the reward images only score the result.
+it; the labels of the reward images only score the result. Without labels the
+float network's own answers on the reward images do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tfmpq import calibration_tables
 from tfmpq import datasets
 from tfmpq import evaluation
 from tfmpq import float_network
+from tfmpq import float_ops
 from tfmpq import packing
 from tfmpq import quantization
 from tfmpq import quantized_forward
@@ -47,6 +49,7 @@ class PostTrainingEvaluator:
       *,
       per_channel_zero_points: bool,
       cache_dir: pathlib.Path | None = None,
+      tables: calibration_tables.CalibrationTables | None = None,
   ):
     """Computes the codes and clips of every tensor at every width.
 
@@ -54,10 +57,12 @@ class PostTrainingEvaluator:
       network: float network that ends in logits (1, 1, classes).
       calibration_images: uint8 [N, H, W, C] of the training split; 512 are
         enough. They pass through the network in one batch.
-      images: uint8 [M, H, W, C] of the reward split.
+      images: uint8 [M, H, W, C] of the reward split. If they are the
+        calibration images, one pass does for both.
       labels: int [M].
       per_channel_zero_points: see quantized_network.QuantizedNetwork.
       cache_dir: where codes and clips are kept for the next start, or None.
+      tables: codes and clips, if they are known; else they are computed.
 
     Raises:
       ValueError: shapes do not fit the network, or there are no images.
@@ -72,7 +77,7 @@ class PostTrainingEvaluator:
     self._spec = network.spec
     self._labels = labels
     self._per_channel_zero_points = per_channel_zero_points
-    self._tables = calibration_tables.load_or_build(
+    self._tables = tables or calibration_tables.load_or_build(
         network, calibration_images, per_channel_zero_points, cache_dir
     )
     codes = datasets.to_codes(images)
@@ -80,6 +85,11 @@ class PostTrainingEvaluator:
         tf.constant(codes[start : start + _BATCH_SIZE])
         for start in range(0, len(codes), _BATCH_SIZE)
     ]
+    if np.array_equal(images, calibration_images):
+      self._batches = []
+    self._float_logits = float_ops.logits(
+        network, datasets.to_input(images), _BATCH_SIZE
+    ).reshape(len(images), -1)
     self._calibration_codes = tf.constant(datasets.to_codes(calibration_images))
     self._make_tensors(network)
     self._trace_count = 0
@@ -88,7 +98,7 @@ class PostTrainingEvaluator:
 
   @property
   def trace_count(self) -> int:
-    """Number of traces so far: 2 after the first policy, and never more."""
+    """Number of traces so far: one per graph, and never more."""
     return self._trace_count
 
   def __call__(self, policy: specs.QuantizationPolicy) -> evaluation.Evaluation:
@@ -98,24 +108,28 @@ class PostTrainingEvaluator:
       ValueError: the policy is not one of this network.
     """
     activations, weights = self._lookup(policy)
-    weights = self._calibrate(
+    weights, outputs = self._calibrate(
         activations, weights, self._targets, self._calibration_codes
     )
-    codes = np.concatenate(
-        [
-            self._forward(activations, weights, batch).numpy()
-            for batch in self._batches
-        ]
-    )  # [M, 1, 1, classes], integers
+    if self._batches:
+      outputs = np.concatenate(
+          [
+              self._forward(activations, weights, batch).numpy()
+              for batch in self._batches
+          ]
+      )  # [M, 1, 1, classes], integers
     scale = float(activations[self._spec.bits_owner(self._spec.output)].scale)
-    return score(codes.reshape(len(codes), -1) * scale, self._labels)
+    logits = np.asarray(outputs, np.float64).reshape(len(self._labels), -1)
+    return evaluation.from_logits(
+        logits * scale, self._labels, self._float_logits
+    )
 
   def calibrated(
       self, policy: specs.QuantizationPolicy
   ) -> calibrated_network.CalibratedNetwork:
     """Returns the network that `__call__` evaluates under a policy."""
     activations, weights = self._lookup(policy)
-    corrected = self._calibrate(
+    corrected, _ = self._calibrate(
         activations, weights, self._targets, self._calibration_codes
     )
     spec = self._spec
@@ -248,22 +262,6 @@ class PostTrainingEvaluator:
       return values[self._spec.output]
 
     return forward
-
-
-def score(logits: np.ndarray, labels: np.ndarray) -> evaluation.Evaluation:
-  """Returns accuracy and cross-entropy of logits [N, classes].
-
-  Of equal logits the first counts as the largest, as in integer networks.
-  """
-  logits = np.asarray(logits, np.float64)
-  shifted = logits - logits.max(axis=1, keepdims=True)
-  normalizers = np.log(np.exp(shifted).sum(axis=1))
-  chosen = shifted[np.arange(len(logits)), labels]
-  return evaluation.Evaluation(
-      accuracy=float((logits.argmax(axis=1) == labels).mean()),
-      cross_entropy=float((normalizers - chosen).mean()),
-      num_images=len(logits),
-  )
 
 
 def _check_images(

@@ -1,5 +1,6 @@
 """What the stages of a run share: data, networks and models, made on demand."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -10,18 +11,24 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfmpq import backends
+from tfmpq import budgets
+from tfmpq import calibration_tables
 from tfmpq import config as config_lib
 from tfmpq import datasets
+from tfmpq import evaluation_recipe
 from tfmpq import evaluators
 from tfmpq import float_models
 from tfmpq import float_network as float_network_lib
 from tfmpq import float_ops
 from tfmpq import keras_graph
 from tfmpq import kernel_targets
+from tfmpq import latency_model
+from tfmpq import latency_table
 from tfmpq import memory_model
 from tfmpq import models
 from tfmpq import run_dir
 from tfmpq import specs
+from tfmpq import timed_memory
 from tfmpq import user_paths
 
 
@@ -113,15 +120,50 @@ class Experiment:
 
   @functools.cached_property
   def memory_model(self) -> memory_model.MemoryModel:
-    """The model that says whether a policy fits."""
+    """The model that says whether a policy fits.
+
+    Raises:
+      ValueError: instructions matter and were not counted yet.
+    """
     budget = self.config.budget
-    return backends.build_memory_model(
+    model = backends.build_memory_model(
         self.spec,
         budget.memory_model,
         budget.backend,
         self.per_channel_zero_points,
         self.targets,
         budget.tflite_ops,
+    )
+    if not self.config.latency.needs_table:
+      return model
+    search = self.config.search
+    return timed_memory.TimedMemoryModel(
+        model,
+        self.latency_model,
+        latency_model.allowed_widths(
+            self.spec, search.bit_widths(), search.tensor_kinds()
+        ),
+    )
+
+  @property
+  def budget(self) -> budgets.MemoryBudget:
+    """What a policy has to fit into, instructions included."""
+    return dataclasses.replace(
+        self.config.budget.budget(),
+        instructions=self.config.latency.max_instructions or None,
+    )
+
+  @functools.cached_property
+  def latency_model(self) -> latency_model.LatencyModel:
+    """Instructions of a policy on --latency_core, from its table."""
+    core = self.config.latency.latency_core
+    return latency_model.LatencyModel(
+        self.spec,
+        latency_table.load(self.latency_dir, core),
+        self.per_channel_zero_points,
+        f'./bazelw run //tfmpq:latency -- --run_dir={self.folder} with the '
+        f'other flags of this command, --core={core}, and the folder '
+        f'--latency_dir={self.config.latency.latency_dir}',
     )
 
   @property
@@ -149,6 +191,26 @@ class Experiment:
     """Scores policies on the reward images."""
     return self.make_evaluator(
         self.float_network, self.folder / run_dir.CALIBRATION
+    )
+
+  def evaluation_recipe(self) -> evaluation_recipe.EvaluationRecipe:
+    """Returns what makes `evaluator` in other processes."""
+    data, network = self.config.data, self.float_network
+    reward = self.data.reward.take(data.num_reward_images)
+    calibration = self.data.train.take(data.num_calibration_images)
+    logging.info('rounding the weights at every width')
+    return evaluation_recipe.EvaluationRecipe(
+        network,
+        calibration.images,
+        reward.images,
+        reward.labels,
+        self.per_channel_zero_points,
+        calibration_tables.load_or_build(
+            network,
+            calibration.images,
+            self.per_channel_zero_points,
+            self.folder / run_dir.CALIBRATION,
+        ),
     )
 
   def make_evaluator(

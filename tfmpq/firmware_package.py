@@ -50,7 +50,7 @@ def c_package(
   target = kernel_targets.of_core(core)
   plan = memory_planner.arena_plan(network.spec, network.policy, target)
   text = c_writer.write(network, plan.offsets, plan.size_bytes, target=target)
-  kernels = source_closure.needed(text.source, root, target=target)
+  kernels = source_closure.needed(text.source, root)
   facts = package_texts.Facts(
       name=network.spec.name,
       backend='c',

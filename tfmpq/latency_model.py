@@ -69,6 +69,7 @@ class LatencyModel:
     self._counts = table.counts
     self._per_channel = per_channel_zero_points
     self._how_to_measure = how_to_measure
+    self._known: dict[tuple, int] = {}
     self._layers = tuple(
         (layer, geometry(network, layer), layer_tensors(network, layer))
         for layer in network.layers
@@ -82,10 +83,14 @@ class LatencyModel:
         the command that does it.
     """
     bits = policy.as_dict()
-    return sum(
-        self._count(layer, shape, [bits[name] for name in names])
-        for layer, shape, names in self._layers
-    )
+    total = 0
+    for layer, shape, names in self._layers:
+      # Hashing a LayerCall takes longer than everything else here.
+      key = (layer.name, *(bits[name] for name in names))
+      if key not in self._known:
+        self._known[key] = self._count(layer, shape, key[1:])
+      total += self._known[key]
+    return total
 
   def layer_costs(
       self, widths_of: Callable[[str], Sequence[int]]

@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+from typing import Any
 
 from tfmpq import kernel_targets
 from tfmpq import specs
@@ -124,7 +125,9 @@ def _row(call: LayerCall, count: int) -> tuple[str, ...]:
 
 def _parse(row: list[str]) -> tuple[LayerCall, int]:
   fields = dict(zip(_COLUMNS, row, strict=True))
-  shapes = {n: tuple(map(int, fields[n].split('x'))) for n in _SHAPES}
+  shapes: dict[str, Any] = {
+      n: tuple(map(int, fields[n].split('x'))) for n in _SHAPES
+  }
   geometry = kernel_targets.Geometry(specs.Op(fields['op']), **shapes)
   a, w, o = (int(fields[n]) for n in _WIDTHS)
   call = LayerCall(geometry, a, w, o, fields['zero_points'] == _PER_CHANNEL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from tfmpq import budgets
 from tfmpq import specs
 
 HELP = (
@@ -43,6 +44,35 @@ class ObjectiveWeights:
           'accuracy: expected a weight > 0, or every search ends at the '
           'smallest network'
       )
+
+  def value(
+      self,
+      accuracy: float,
+      footprint: budgets.MemoryFootprint,
+      widest: budgets.MemoryFootprint,
+  ) -> float:
+    """Returns what a search maximizes.
+
+    Args:
+      accuracy: share of right images, 0..1.
+      footprint: of the policy.
+      widest: of the policy with all searched tensors at the widest width.
+
+    Raises:
+      ValueError: instructions have a weight but were not counted.
+    """
+    value = self.accuracy * accuracy
+    value -= self.ram * footprint.ram_bytes / widest.ram_bytes
+    value -= self.flash * footprint.flash_bytes / widest.flash_bytes
+    if self.instructions:
+      if footprint.instructions is None or widest.instructions is None:
+        raise ValueError(
+            'a weight for instructions needs a memory model that counts them: '
+            'expected a TimedMemoryModel'
+        )
+      share = footprint.instructions / widest.instructions
+      value -= self.instructions * share
+    return value
 
   @classmethod
   def parse(cls, text: str) -> ObjectiveWeights:

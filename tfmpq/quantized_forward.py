@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tfmpq import calibrated_network
 from tfmpq import float_ops
+from tfmpq import float_statistics
 from tfmpq import packing
 from tfmpq import quantization
 from tfmpq import quantized_network
@@ -39,11 +40,13 @@ class ActivationTensors(NamedTuple):
     scale: scalar, real value of one step.
     lowest: scalar, lowest code minus zero point.
     highest: scalar, highest code minus zero point.
+    bits: int32 scalar, width.
   """
 
   scale: tf.Tensor
   lowest: tf.Tensor
   highest: tf.Tensor
+  bits: tf.Tensor
 
 
 class WeightTensors(NamedTuple):
@@ -79,6 +82,7 @@ def activation_tensors(params: quantization.QuantParams) -> ActivationTensors:
       tf.constant(params.scale, tf.float32),
       tf.constant(lowest - params.zero_point, tf.float32),
       tf.constant(highest - params.zero_point, tf.float32),
+      tf.constant(params.bits, tf.int32),
   )
 
 
@@ -163,7 +167,8 @@ def run_layer(
     means = float_ops.average_pool(layer, inputs[0])
     return _round(means * (sources[0].scale / output.scale), output)
   sums = float_ops.linear(layer, inputs[0], weight.codes)
-  return _rescale(sums, sources[0], weight, output)
+  signed = spec.tensor(layer.output).signed
+  return _rescale(sums, sources[0], weight, output, signed)
 
 
 def calibrate(
@@ -172,7 +177,7 @@ def calibrate(
     weights: Mapping[str, WeightTensors],
     targets: Mapping[str, TargetStatistics],
     codes: tf.Tensor,
-) -> dict[str, WeightTensors]:
+) -> tuple[dict[str, WeightTensors], tf.Tensor]:
   """Returns weights whose layers have the float network's statistics.
 
   Layer by layer, each on the codes that the corrected layers before it yield,
@@ -186,6 +191,9 @@ def calibrate(
     weights: by the name of the weight.
     targets: by the name of the layer.
     codes: centred codes of the calibration images.
+
+  Returns:
+    (weights, centred output codes of the calibration images).
   """
   values = {spec.input: codes}
   corrected = {}
@@ -200,8 +208,9 @@ def calibrate(
     weight = _corrected(sums, source, weight, targets[layer.name])
     corrected[layer.weight] = weight
     output = activations[spec.bits_owner(layer.output)]
-    values[layer.output] = _rescale(sums, source, weight, output)
-  return corrected
+    signed = spec.tensor(layer.output).signed
+    values[layer.output] = _rescale(sums, source, weight, output, signed)
+  return corrected, values[spec.output]
 
 
 def _corrected(
@@ -211,7 +220,8 @@ def _corrected(
     target: TargetStatistics,
 ) -> WeightTensors:
   """Returns the weight with gain and bias so that its sums fit the target."""
-  means, variances = tf.nn.moments(sums, axes=(0, 1, 2))
+  count = float_statistics.num_moment_images(*sums.shape[1:3])
+  means, variances = _moments(sums[:count])
   step = source.scale * weight.scales
   deviations = tf.sqrt(variances) * step
   # A channel that is constant here has nothing to amplify.
@@ -225,17 +235,59 @@ def _corrected(
   return WeightTensors(weight.codes, weight.scales * gain, bias)
 
 
+def _moments(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns (means, variances) [C] of values [N, H, W, C].
+
+  Sums over images and rows are products with ones, which is twice as fast on
+  CPUs as reducing along all axes at once.
+  """
+  width, channels = values.shape[2:]
+  rows = tf.reshape(values, (-1, width * channels))
+  ones = tf.ones((1, tf.shape(rows)[0]))
+  count = tf.cast(tf.shape(rows)[0] * width, tf.float32)
+
+  def mean(own):
+    sums = tf.reshape(ones @ own, (width, channels))
+    return tf.reduce_sum(sums, axis=0) / count
+
+  means = mean(rows)
+  return means, tf.maximum(mean(tf.square(rows)) - tf.square(means), 0.0)
+
+
 def _rescale(
     sums: tf.Tensor,
     source: ActivationTensors,
     weight: WeightTensors,
     output: ActivationTensors,
+    signed: bool,
 ) -> tf.Tensor:
   """Returns centred output codes of weighted sums of centred codes."""
   step = source.scale * weight.scales
   # The integer network's bias is an integer in units of one accumulator step.
   bias = tf.floor(weight.bias / step + 0.5)
-  return _round((sums + bias) * (step / output.scale), output)
+  # (sums + bias) * ratio in one pass over memory, which TensorFlow merges into
+  # the convolution.
+  rescaled = tf.raw_ops.FusedBatchNormV3(
+      x=sums,
+      scale=step / output.scale,
+      offset=tf.zeros_like(step),
+      mean=-bias,
+      variance=tf.ones_like(step),
+      epsilon=0.0,
+      is_training=False,
+  ).y
+  # Rounds and clamps in one pass, too; it would rescale, but the range given is
+  # that of the codes. Exact halves go to the even code, which the integer
+  # network's do not; a multiplier that is no round number meets none.
+  return tf.raw_ops.QuantizeAndDequantizeV3(
+      input=rescaled,
+      input_min=output.lowest,
+      input_max=output.highest,
+      num_bits=output.bits,
+      signed_input=signed,
+      range_given=True,
+      narrow_range=False,
+  )
 
 
 def _round(codes: tf.Tensor, output: ActivationTensors) -> tf.Tensor:

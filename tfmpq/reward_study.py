@@ -35,6 +35,7 @@ from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import reward_correlation
 from tfmpq import run_dir
+from tfmpq import searching
 from tfmpq import specs
 from tfmpq import stages
 from tfmpq import training_phases
@@ -87,7 +88,7 @@ def draw_policies(
   the whole range; the rest fits the budget and uses it up.
   """
   rng = np.random.default_rng(experiment.config.search.seed)
-  problem = stages.search_problem(experiment, experiment.evaluator)
+  problem = searching.search_problem(experiment, experiment.evaluator)
   names = [tensor.name for tensor in problem.searched_tensors]
   widths = problem.bit_widths
   rooms = environment.BitWidthEnvironment(problem)
@@ -133,7 +134,7 @@ def _score_all(experiment, policies) -> list[reward_correlation.Scored]:
 
 def _additive_scores(experiment, policies) -> list[float]:
   """Returns, per policy, the sum of the losses of each tensor alone."""
-  problem = stages.search_problem(experiment, experiment.evaluator)
+  problem = searching.search_problem(experiment, experiment.evaluator)
   names = [tensor.name for tensor in problem.searched_tensors]
   widest = problem.policy({}, max(problem.bit_widths))
   base = experiment.evaluator(widest).cross_entropy

@@ -34,11 +34,12 @@ from tfmpq import config as config_lib
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import reporting
+from tfmpq import searching
 from tfmpq import stages
 
 _STAGES = {
     'float': stages.make_float_network,
-    'search': stages.search,
+    'search': searching.search,
     'finetune': stages.finetune,
     'export': stages.export,
     'deploy': stages.deploy,

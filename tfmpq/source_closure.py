@@ -20,9 +20,15 @@ ROOT = pathlib.Path(__file__).absolute().parents[1]
 
 _KERNELS = 'tflm_ext/kernels'
 _INCLUDE = re.compile(r'^#include "(tflm_ext/[\w/]+\.h)"', re.MULTILINE)
+_SUFFIX = re.compile(r'_(dsp|mve)$')  # of files for one instruction set
 # Header -> sources besides the one with its name.
 _FURTHER_SOURCES = {
+    f'{_KERNELS}/depthwise_call_mve.h': ('depthwise_patches_mve.c',),
     f'{_KERNELS}/depthwise_rows_dsp.h': ('depthwise_3x3_dsp.c',),
+    f'{_KERNELS}/depthwise_rows_mve.h': (
+        'depthwise_push_mve.c',
+        'depthwise_tasks_mve.c',
+    ),
     f'{_KERNELS}/products_dsp.h': (
         'finish_dsp.c',
         'multiply_dsp.c',
@@ -55,7 +61,7 @@ def needed(
   waiting = _INCLUDE.findall(text)
   while waiting:
     path = waiting.pop()
-    if path in found or (target and _target_of(path) not in (None, target)):
+    if path in found or (target and _is_for_another(path, target)):
       continue
     if not (root / path).is_file():
       raise FileNotFoundError(
@@ -72,15 +78,13 @@ def needed(
 def _op_of(header: str) -> str:
   """Returns the name of the op whose kernels a header declares, or another."""
   stem = pathlib.PurePath(header).stem
-  return re.sub(r'_(dsp|mve)$', '', stem)
+  return _SUFFIX.sub('', stem)
 
 
-def _target_of(path: str) -> kernel_targets.Target | None:
-  """Returns the instruction set that a file is for; None: any."""
-  for target in kernel_targets.Target:
-    if pathlib.PurePath(path).stem.endswith(f'_{target.value}'):
-      return target
-  return None
+def _is_for_another(path: str, target: kernel_targets.Target) -> bool:
+  """Returns whether a file is for another instruction set than `target`."""
+  suffix = _SUFFIX.search(pathlib.PurePath(path).stem)
+  return suffix is not None and suffix[1] != target.value
 
 
 def _sources_of(header: str, root: pathlib.Path) -> list[str]:

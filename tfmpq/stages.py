@@ -29,16 +29,14 @@ from tfmpq import kernel_targets
 from tfmpq import lowering
 from tfmpq import models
 from tfmpq import pretraining
-from tfmpq import progress
 from tfmpq import quantized_network
 from tfmpq import reference_ops
 from tfmpq import run_dir
+from tfmpq import searching
 from tfmpq import specs
 from tfmpq import tflite_builtin
 from tfmpq import training_phases
 from tfmpq import user_paths
-from tfmpq.searchers import registry
-from tfmpq.searchers import searcher as searcher_lib
 
 Experiment = experiment_lib.Experiment
 
@@ -58,7 +56,7 @@ def require_startable(experiment: Experiment) -> None:
   _require_images(experiment)
   _require_builtin_widths(experiment.config)
   experiment.require_fitting_data()
-  search_problem(experiment, evaluate=None).require_feasible()
+  searching.search_problem(experiment, evaluate=None).require_feasible()
   model = experiment.config.model
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
   if needs_weights and not (model.pretrain or model.float_model):
@@ -103,31 +101,6 @@ def _own_float_network(experiment: Experiment) -> float_network.FloatNetwork:
   else:
     float_weights.load_weights(model, _weights_path(experiment))
   return keras_graph.fold(model)
-
-
-def search(experiment: Experiment) -> None:
-  """Stage 'search': the policy."""
-  if experiment.has(run_dir.POLICY):
-    return
-  config = experiment.config.search
-  problem = search_problem(experiment, experiment.evaluator)
-  with progress.SearchProgressBar(
-      config.searcher, config.episodes, experiment.folder / run_dir.TENSORBOARD
-  ) as bar:
-    result = registry.create(config.searcher).search(
-        problem,
-        config.episodes,
-        config.seed,
-        experiment.folder / run_dir.SEARCH_STATE,
-        bar.on_episode,
-    )
-  experiment.write_json(
-      run_dir.SEARCH,
-      result.to_json_dict() | {'episodes_per_minute': bar.episodes_per_minute},
-  )
-  run_dir.atomic_write(
-      experiment.folder / run_dir.POLICY, result.policy.to_json()
-  )
 
 
 def finetune(experiment: Experiment) -> None:
@@ -265,22 +238,6 @@ def evaluate_integer(
   params = network.params[network.spec.output]
   logits = params.scale * codes.reshape(len(examples), -1).astype(np.float64)
   return evaluation.from_logits(logits, examples.labels)
-
-
-def search_problem(
-    experiment: Experiment, evaluate
-) -> searcher_lib.SearchProblem:
-  """Returns what a searcher gets; `evaluate` may be None to ask for bytes."""
-  config = experiment.config
-  return searcher_lib.SearchProblem(
-      network=experiment.spec,
-      memory_model=experiment.memory_model,
-      budget=config.budget.budget(),
-      evaluate=evaluate,
-      search_tensors=config.search.search_tensors,
-      bit_widths=config.search.bit_widths(),
-      evaluator=str((config.data, config.model, config.search)),
-  )
 
 
 def _require_images(experiment: Experiment) -> None:

@@ -227,25 +227,37 @@ bool CheckGraph(const tflite::Model* model, Graph* graph) {
     return Refuse(kName, "the subgraph has no tensors or no operators");
   }
   return CheckTensors(*graph) && CheckEnds(*graph) && CheckOperators(*graph) &&
-         CheckActivations(*graph) && CheckPlans(*graph);
+         CheckPlans(*graph);
+}
+
+// Checks a file up to what its operators mean. Sets `graph`.
+bool CheckFile(const void* data, size_t num_bytes, Graph* graph) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(data);
+  if (!Expect(kName, "remainder of the address divided by 16", 0,
+              static_cast<int64_t>(address % 16)) ||
+      !ExpectRange(kName, "bytes", 8, INT32_MAX,
+                   static_cast<int64_t>(num_bytes))) {
+    return false;
+  }
+  flatbuffers::Verifier verifier(static_cast<const uint8_t*>(data), num_bytes);
+  if (!tflite::VerifyModelBuffer(verifier)) {
+    return Refuse(kName, "no .tflite, or a damaged one");
+  }
+  return CheckGraph(tflite::GetModel(data), graph);
 }
 
 }  // namespace
 
 TfLiteStatus VerifyModel(const void* data, size_t num_bytes) {
-  if (!Expect(kName, "remainder of the address divided by 16", 0,
-              static_cast<int64_t>(reinterpret_cast<uintptr_t>(data) % 16)) ||
-      !ExpectRange(kName, "bytes", 8, INT32_MAX,
-                   static_cast<int64_t>(num_bytes))) {
-    return kTfLiteError;
-  }
-  flatbuffers::Verifier verifier(static_cast<const uint8_t*>(data), num_bytes);
-  if (!tflite::VerifyModelBuffer(verifier)) {
-    Refuse(kName, "no .tflite, or a damaged one");
-    return kTfLiteError;
-  }
   Graph graph;
-  return CheckGraph(tflite::GetModel(data), &graph) ? kTfLiteOk : kTfLiteError;
+  const bool is_valid =
+      CheckFile(data, num_bytes, &graph) && CheckActivations(graph);
+  return is_valid ? kTfLiteOk : kTfLiteError;
+}
+
+TfLiteStatus VerifyStructure(const void* data, size_t num_bytes) {
+  Graph graph;
+  return CheckFile(data, num_bytes, &graph) ? kTfLiteOk : kTfLiteError;
 }
 
 }  // namespace tfmpq

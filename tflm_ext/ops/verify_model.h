@@ -25,6 +25,10 @@ namespace tfmpq {
 // Returns kTfLiteOk, or kTfLiteError, having said why through MicroPrintf.
 TfLiteStatus VerifyModel(const void* data, size_t num_bytes);
 
+// The same without the comparison of each operator with those that write what
+// it reads: after it nothing can go wrong but results.
+TfLiteStatus VerifyStructure(const void* data, size_t num_bytes);
+
 }  // namespace tfmpq
 
 #endif  // TFLM_EXT_OPS_VERIFY_MODEL_H_

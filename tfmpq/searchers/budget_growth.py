@@ -19,13 +19,16 @@ def grow(
 
   Goes round the tensors and widens each by one step where that fits, until
   none is left. A tensor that cannot be widened is not tried again: widening
-  others does not make room.
+  others does not make room. Where the user has put a price on what a policy
+  needs (`SearchProblem.weights`), nothing is given away.
 
   Args:
     problem: what is searched.
     policy: a policy that fits.
     order: names of searched tensors; the first are served first.
   """
+  if problem.weights is not None:
+    return policy
   widths = problem.bit_widths
   bits = policy.as_dict()
   waiting = [name for name in order if bits[name] < widths[-1]]

@@ -83,6 +83,7 @@ class DdpgAgent:
     self._critic_optimizer.build(self.critic.weights)
     # One trace per agent: its variables are part of the function.
     self._train_steps = tf.function(self._train_on_stack)
+    self._imitation_steps = tf.function(self._imitate_on_all)
 
   def action(self, observation: np.ndarray) -> float:
     """Returns the actor's action in [0, 1] for one observation [F]."""
@@ -102,6 +103,27 @@ class DdpgAgent:
     critic_loss, actor_loss = self._train_steps(*map(tf.constant, columns))
     self.actor.refresh_host_copy()
     return Losses(float(critic_loss), float(actor_loss))
+
+  def imitate(
+      self, observations: np.ndarray, actions: np.ndarray, steps: int
+  ) -> None:
+    """Trains the actor to do what was done elsewhere.
+
+    Args:
+      observations: [N, F].
+      actions: [N, 1], in [0, 1].
+      steps: training steps, each on all of it.
+    """
+    self._imitation_steps(
+        tf.constant(observations, tf.float32),
+        tf.constant(actions, tf.float32),
+        tf.constant(steps),
+    )
+    for target, online in zip(
+        self.target_actor.weights, self.actor.weights, strict=True
+    ):
+      target.assign(online)
+    self.actor.refresh_host_copy()
 
   def variables(self) -> list[tf.Variable]:
     """Everything that training changes, in a fixed order."""
@@ -146,6 +168,17 @@ class DdpgAgent:
     inputs = tf.concat([observations, tf.sigmoid(logits)], axis=1)
     penalty = self.config.logit_penalty * tf.reduce_mean(tf.square(logits))
     return penalty - tf.reduce_mean(self.critic(inputs))
+
+  def _imitate_on_all(self, observations, actions, steps):
+    for _ in tf.range(steps):
+      with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(
+            tf.nn.sigmoid_cross_entropy_with_logits(
+                actions, self.actor(observations)
+            )
+        )
+      gradients = tape.gradient(loss, self.actor.weights)
+      _descend(self._actor_optimizer, gradients, self.actor.weights)
 
   def _train_on_stack(self, *columns):
     num_steps = tf.shape(columns[0])[0]

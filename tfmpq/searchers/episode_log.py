@@ -162,7 +162,7 @@ class EpisodeLog:
         phase=proposal.phase,
         policy=policy,
         evaluation=evaluation,
-        reward=self.problem.reward(evaluation),
+        reward=self.problem.value(policy, evaluation),
         footprint=self.problem.footprint(policy),
         fits=self.problem.fits(policy),
         repeated=repeated,
@@ -266,13 +266,15 @@ def _identity(
       'episodes': episodes,
       **searcher,
   }
+  if problem.weights is not None:
+    identity['weights'] = dataclasses.asdict(problem.weights)
   return json.loads(json.dumps(identity))  # tuples become lists, as when read
 
 
 def _plain(evaluation: Evaluation) -> Evaluation:
   """The same with Python's own numbers, which JSON can hold exactly."""
-  return Evaluation(
-      accuracy=float(evaluation.accuracy),
-      cross_entropy=float(evaluation.cross_entropy),
-      num_images=int(evaluation.num_images),
-  )
+  plain: dict[str, Any] = {
+      name: None if value is None else float(value)
+      for name, value in dataclasses.asdict(evaluation).items()
+  }
+  return Evaluation(**{**plain, 'num_images': int(evaluation.num_images)})

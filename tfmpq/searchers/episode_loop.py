@@ -12,12 +12,13 @@ on the synthetic problems of tests/synthetic_problem.py):
 - The logits of the actor are penalized (`DdpgConfig.logit_penalty`), and the
   budget that an episode leaves is given away (`budget_growth`). Without the
   former the actor soon wants the largest width for every tensor.
-- The critic learns the logarithm of the regret (`scaled_rewards`).
+- The critic learns the logarithm of the regret (`reward_scaling`).
 - A policy that is known is replaced by a noisier one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 import dataclasses
 import json
 import os
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmpq.searchers import demonstrations
 from tfmpq.searchers import search_state
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.ddpg import DdpgAgent
@@ -35,20 +37,20 @@ from tfmpq.searchers.environment import BitWidthEnvironment
 from tfmpq.searchers.environment import width_action
 from tfmpq.searchers.environment import width_index
 from tfmpq.searchers.episode_log import EpisodeLog
+from tfmpq.searchers.episode_log import Proposal
 from tfmpq.searchers.exploration import NoiseSchedule
 from tfmpq.searchers.exploration import truncated_normal
 from tfmpq.searchers.replay_buffer import ReplayBuffer
 from tfmpq.searchers.replay_buffer import Transition
-from tfmpq.searchers.searcher import EpisodeRecord
+from tfmpq.searchers.reward_scaling import scaled_rewards
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.searchers.searcher import SearchResult
+from tfmpq.specs import did_you_mean
 from tfmpq.specs import QuantizationPolicy
 
+STARTS = ('none', 'ilp')
 _STATE_NAME = 'agent.npz'
-# Regret (best reward minus reward) at which the logarithm starts to bend, as
-# a share of the median regret.
-_REGRET_UNIT = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,12 @@ class DdpgSearchConfig:
       its policy was evaluated before.
     noise_widening: factor on sigma at each of these.
     replay_episodes: how many of the last episodes are trained on.
+    start: 'none', or 'ilp': instead of random episodes, measure each tensor
+      alone, evaluate the best policies by the sum of these losses
+      (`demonstrations`), and let the actor imitate the best of them.
+    demonstrations: most of these policies.
+    imitation_steps: training steps of the imitation.
+    started_noise: of the exploring episodes then.
   """
 
   agent: DdpgConfig = DdpgConfig()
@@ -72,6 +80,17 @@ class DdpgSearchConfig:
   max_resamples: int = 10
   noise_widening: float = 1.3
   replay_episodes: int = 1000
+  start: str = 'none'
+  demonstrations: int = 20
+  imitation_steps: int = 300
+  started_noise: NoiseSchedule = NoiseSchedule(first=0.25, last=0.02)
+
+  def __post_init__(self):
+    if self.start not in STARTS:
+      raise ValueError(
+          f"start: expected one of {STARTS}, received '{self.start}'"
+          + did_you_mean(self.start, STARTS)
+      )
 
   def num_warmup(self, episodes: int) -> int:
     return min(self.warmup_episodes, max(1, episodes // 10))
@@ -114,7 +133,7 @@ class DdpgSearcher:
     if path is not None and path.exists():
       loop.load_state(search_state.read_arrays(path))
     while log.num_left:
-      loop.run_episode()
+      loop.run_round()
       if path is not None:
         search_state.write_arrays(path, loop.state())
     return log.result(self.name, seed, loop.statistics())
@@ -157,46 +176,91 @@ class _EpisodeLoop:
         config.replay_episodes * environment.num_decisions, num_features
     )
     self._losses = Losses(0.0, 0.0)
+    # Episodes before the actor's own; known after them if they demonstrate.
+    self._num_start = config.num_warmup(log.episodes)
 
-  def run_episode(self) -> EpisodeRecord:
-    """Plays, evaluates, stores and trains."""
-    phase, sigma = self._phase()
-    rollout, num_resampled = self._new_rollout(phase, sigma)
-    details = {
-        'num_corrected': rollout.num_corrected,
-        'num_resampled': num_resampled,
-        'sigma': sigma,
-        'critic_loss': self._losses.critic,
-        'actor_loss': self._losses.actor,
-    }
-    record = self._log.evaluate(rollout.policy, phase, details)
-    self._store(rollout, record.reward)
-    if len(self._log.records) >= self._num_warmup:
+  def run_round(self) -> None:
+    """Plays some episodes, evaluates them together, stores and trains."""
+    if self._config.start == 'ilp' and not self._log.records:
+      self._demonstrate()
+      return
+    phase, count = self._next_phase()
+    rollouts: list[_Rollout] = []
+    proposals: list[Proposal] = []
+    for position in range(count):
+      sigma = self._sigma(phase, len(self._log.records) + position)
+      taken = {proposal.policy for proposal in proposals}
+      rollout, num_resampled = self._new_rollout(phase, sigma, taken)
+      details = {
+          'num_corrected': rollout.num_corrected,
+          'num_resampled': num_resampled,
+          'sigma': sigma,
+          'critic_loss': self._losses.critic,
+          'actor_loss': self._losses.actor,
+      }
+      rollouts.append(rollout)
+      proposals.append(Proposal(rollout.policy, phase, details))
+    records = self._log.evaluate_round(proposals)
+    for rollout, record in zip(rollouts, records, strict=True):
+      self._store(rollout.policy, rollout.wishes, record.reward)
+    for record in records:
+      if record.index + 1 >= self._num_start:
+        self._train()
+
+  def _demonstrate(self) -> None:
+    """Starts from what an integer program finds, instead of from nothing."""
+    records = demonstrations.evaluate(
+        self._environment.problem, self._log, self._config.demonstrations
+    )
+    self._num_start = len(self._log.records)
+    first = self._replay.size
+    for record in records:
+      bits = record.policy.as_dict()
+      centres = [self._centre(bits[t.name]) for t in self._environment.tensors]
+      self._store(record.policy, centres, record.reward)
+    if not records:
+      return
+    best = max(range(len(records)), key=lambda i: records[i].reward)
+    num_decisions = self._environment.num_decisions
+    stored = self._replay.state()
+    rows = slice(first + best * num_decisions, None)
+    self._agent.imitate(
+        stored['observation'][rows][:num_decisions],
+        stored['action'][rows][:num_decisions],
+        self._config.imitation_steps,
+    )
+    for _ in records:
       self._train()
-    return record
+
+  def _next_phase(self) -> tuple[str, int]:
+    """Returns what the next episodes are for, and how many form a round."""
+    index, size = len(self._log.records), self._environment.problem.round_size
+    if index < self._num_start:
+      return 'warmup', min(size, self._num_start - index)
+    if self._log.num_left == 1:
+      return 'actor', 1
+    return 'explore', min(size, self._log.num_left - 1)
+
+  def _sigma(self, phase: str, index: int) -> float:
+    if phase != 'explore':
+      return 0.0
+    num_exploring = self._log.episodes - self._num_start - 1
+    return self._noise.sigma(index - self._num_start, num_exploring)
 
   @property
-  def _num_warmup(self) -> int:
-    return self._config.num_warmup(self._log.episodes)
+  def _noise(self) -> NoiseSchedule:
+    config = self._config
+    return config.started_noise if config.start == 'ilp' else config.noise
 
-  def _phase(self) -> tuple[str, float]:
-    """Returns what the next episode is for, and its sigma."""
-    index = len(self._log.records)
-    num_exploring = self._log.episodes - self._num_warmup - 1
-    if index < self._num_warmup:
-      return 'warmup', 0.0
-    if self._log.num_left == 1:
-      return 'actor', 0.0
-    noise = self._config.noise
-    return 'explore', noise.sigma(index - self._num_warmup, num_exploring)
-
-  def _new_rollout(self, phase: str, sigma: float) -> tuple[_Rollout, int]:
-    """Returns a rollout, unevaluated if possible, and the attempts before."""
+  def _new_rollout(
+      self, phase: str, sigma: float, taken: Set[QuantizationPolicy]
+  ) -> tuple[_Rollout, int]:
+    """Returns a rollout, a new policy if possible, and the attempts before."""
     rollout = self._rollout(phase, sigma)
     if phase == 'actor':
       return rollout, 0
     for attempt in range(self._config.max_resamples):
-      if not self._log.knows(rollout.policy):
+      if not self._log.knows(rollout.policy) and rollout.policy not in taken:
         return rollout, attempt
       sigma = min(self._config.noise.first, sigma * self._config.noise_widening)
       rollout = self._rollout(phase, sigma)
@@ -222,14 +286,19 @@ class _EpisodeLoop:
     policy = grow(environment.problem, environment.policy, order)
     return _Rollout(policy, tuple(wishes), num_corrected)
 
-  def _store(self, rollout: _Rollout, reward: float) -> None:
+  def _store(
+      self,
+      policy: QuantizationPolicy,
+      wishes: Sequence[float],
+      reward: float,
+  ) -> None:
     """Adds the transitions of the episode as it was executed in the end."""
     environment = self._environment
     num_widths = len(environment.problem.bit_widths)
-    bits = rollout.policy.as_dict()
-    environment.reset(goal=rollout.policy)
+    bits = policy.as_dict()
+    environment.reset(goal=policy)
     observation = environment.observation()
-    for tensor, wish in zip(environment.tensors, rollout.wishes, strict=True):
+    for tensor, wish in zip(environment.tensors, wishes, strict=True):
       index = environment.problem.bit_widths.index(bits[tensor.name])
       met = width_index(wish, num_widths) == index
       action = wish if met else width_action(index, num_widths)
@@ -245,7 +314,7 @@ class _EpisodeLoop:
           )
       )
       observation = next_observation
-    if environment.policy != rollout.policy:
+    if environment.policy != policy:
       raise AssertionError('an episode could not be repeated')
 
   def _train(self) -> None:
@@ -254,7 +323,7 @@ class _EpisodeLoop:
         self._config.agent.batch_size,
         self._replay_rng,
     )
-    history = np.array([record.reward for record in self._log.records])
+    history = np.array([r.reward for r in self._log.records if r.fits])
     scaled = scaled_rewards(batches.reward, history)
     is_last = batches.discount == 0
     self._losses = self._agent.train(
@@ -268,21 +337,25 @@ class _EpisodeLoop:
   def statistics(self) -> dict[str, float]:
     """Figures of the search so far, by name."""
     records = self._log.records
-    warmup = [r.reward for r in records if r.phase == 'warmup']
-    num_decisions = self._environment.num_decisions * len(records)
-    corrected = sum(r.details['num_corrected'] for r in records)
-    return {
+    played = [r for r in records if 'num_corrected' in r.details]
+    num_decisions = self._environment.num_decisions * max(1, len(played))
+    corrected = sum(r.details['num_corrected'] for r in played)
+    statistics = {
         'share_corrected': corrected / num_decisions,
-        'num_resampled': sum(r.details['num_resampled'] for r in records),
-        'mean_reward_random': sum(warmup) / len(warmup),
+        'num_resampled': sum(r.details['num_resampled'] for r in played),
         'actor_reward': records[-1].reward,
         'actor_index': float(records[-1].index),
     }
+    warmup = [r.reward for r in records if r.phase == 'warmup']
+    if warmup:
+      statistics['mean_reward_random'] = sum(warmup) / len(warmup)
+    return statistics
 
   def state(self) -> dict[str, np.ndarray]:
     """Returns all that `load_state` needs to go on with the same bits."""
     scalars = {
         'num_records': len(self._log.records),
+        'num_start': self._num_start,
         'losses': dataclasses.asdict(self._losses),
         'action_rng': self._action_rng.bit_generator.state,
         'replay_rng': self._replay_rng.bit_generator.state,
@@ -298,6 +371,7 @@ class _EpisodeLoop:
     """Continues after the episode at whose end the state was taken."""
     scalars: dict[str, Any] = json.loads(str(state['scalars']))
     self._log.restore(scalars['num_records'])
+    self._num_start = scalars['num_start']
     self._losses = Losses(**scalars['losses'])
     self._action_rng.bit_generator.state = scalars['action_rng']
     self._replay_rng.bit_generator.state = scalars['replay_rng']
@@ -311,25 +385,3 @@ class _EpisodeLoop:
     self._replay.load_state(
         {n[len(prefix) :]: a for n, a in state.items() if n.startswith(prefix)}
     )
-
-
-def scaled_rewards(rewards: np.ndarray, history: np.ndarray) -> np.ndarray:
-  """Returns rewards as the critic learns them, float32, same shape.
-
-  Minus the logarithm of the regret: most policies are worse than the best by
-  many times what separates good ones, and would otherwise use up the
-  critic's accuracy. The mean over the episodes so far is the baseline.
-
-  Args:
-    rewards: of episodes in `history`, any shape.
-    history: rewards of all episodes so far.
-  """
-  best = history.max()
-  regrets = best - history
-  if not regrets.any():
-    return np.zeros_like(rewards, np.float32)
-  unit = _REGRET_UNIT * np.median(regrets[regrets > 0])
-  baseline = np.mean(np.log1p(regrets / unit))
-  # The buffer holds float32: a regret may be negative by its rounding.
-  sampled = np.log1p(np.maximum(best - rewards.astype(np.float64), 0) / unit)
-  return (baseline - sampled).astype(np.float32)

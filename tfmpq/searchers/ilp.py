@@ -44,8 +44,10 @@ class IlpSearcher:
     sensitivities = sensitivity.measure(problem, log)
     program = PolicyProgram(problem)
     policy = program.solve(sensitivities.losses)
-    if policy is None:
+    if policy is None and program.is_exact:
       raise AssertionError('the program excludes all policies, yet some fit')
+    if policy is None:
+      policy = problem.require_feasible()
     policy = grow(problem, policy, sensitivities.by_need(policy))
     if log.num_left and not log.knows(policy):
       log.evaluate(policy, 'optimum')

@@ -13,7 +13,6 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
-from tfmpq.searchers.linear_memory import exclusion
 from tfmpq.searchers.linear_memory import LinearMemory
 from tfmpq.searchers.linear_memory import Literal
 from tfmpq.searchers.linear_memory import Row
@@ -51,33 +50,35 @@ class PolicyProgram:
     return self._memory.is_exact
 
   def solve(
-      self, losses: Losses, excluded: Iterable[QuantizationPolicy] = ()
+      self, losses: Losses, known: Iterable[QuantizationPolicy] = ()
   ) -> QuantizationPolicy | None:
     """Returns the policy that fits with the least sum of losses.
 
     Args:
       losses: searched tensor -> width -> loss, any sign.
-      excluded: policies that are not wanted.
+      known: policies than which another one is wanted: wider somewhere.
 
     Returns:
       The policy; None if nothing else fits.
     """
-    extra = [exclusion(self._entries(policy)) for policy in excluded]
+    extra = [self._wider_somewhere(policy) for policy in known]
     while True:
       policy = self._solve_relaxed(losses, [*self._memory.rows, *extra])
       if policy is None or not self._memory.cut(policy):
         return policy
       self.num_cuts += 1
 
-  def _entries(self, policy: QuantizationPolicy) -> list[Literal]:
+  def _wider_somewhere(self, policy: QuantizationPolicy) -> Row:
     bits = policy.as_dict()
-    return [(t.name, bits[t.name]) for t in self._problem.searched_tensors]
+    narrow = [(n, w) for n, w in self._literals if w <= bits[n]]
+    num_tensors = len(self._problem.searched_tensors)
+    return Row(dict.fromkeys(narrow, 1.0), num_tensors - 1)
 
   def _solve_relaxed(
       self, losses: Losses, rows: list[Row]
   ) -> QuantizationPolicy | None:
-    pairs = sorted({pair for row in rows for pair in row.pairs})
-    products = {p: len(self._literals) + i for i, p in enumerate(pairs)}
+    groups = sorted({group for row in rows for group in row.products})
+    products = {g: len(self._literals) + i for i, g in enumerate(groups)}
     num_columns = len(self._literals) + len(products)
     result = scipy.optimize.milp(
         self._costs(losses, num_columns),
@@ -127,14 +128,14 @@ class PolicyProgram:
     lines, limits = [], []
     for row in rows:
       entries = [(self._columns[e], v) for e, v in row.coefficients.items()]
-      entries += [(products[pair], v) for pair, v in row.pairs.items()]
+      entries += [(products[group], v) for group, v in row.products.items()]
       lines.append(entries)
       limits.append(row.limit)
-    for (one, other), column in products.items():
-      first, second = self._columns[one], self._columns[other]
-      lines.append([(first, 1.0), (second, 1.0), (column, -1.0)])
-      limits.append(1)
-      for factor in (first, second):
+    for group, column in products.items():
+      factors = [self._columns[entry] for entry in group]
+      lines.append([*((f, 1.0) for f in factors), (column, -1.0)])
+      limits.append(len(factors) - 1)
+      for factor in factors:
         lines.append([(column, 1.0), (factor, -1.0)])
         limits.append(0)
     if not lines:

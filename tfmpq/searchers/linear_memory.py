@@ -9,6 +9,9 @@ for whole policies only, so the constraints are found by asking it:
   combinations of widths of the tensors that count in that layer are tried, and
   those that do not fit are excluded. That assumes nothing about which width
   needs fewer bytes: in place, a wider input may need less.
+- Instructions, where they are limited, are a sum over layers, too; a layer's
+  depend on up to three tensors. What three of them add is left out where it is
+  next to nothing, and the limit lowered when that was missed.
 - A planner may miss what the layers need. Such a combination is excluded; if
   that goes on, the limit is lowered by what the planner has missed.
 """
@@ -25,6 +28,9 @@ from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.specs import LayerSpec
 from tfmpq.specs import QuantizationPolicy
 
+# Share of a limit on instructions that a product may leave out.
+_NEGLIGIBLE = 1e-5
+
 # Plans that may miss the bound before the limit is lowered.
 _MAX_PLAN_CUTS = 20
 
@@ -38,12 +44,13 @@ class Row:
   Attributes:
     coefficients: (tensor, width) -> what it adds.
     limit: right-hand side.
-    pairs: two of them -> what they add together, besides what each adds.
+    products: two or more of them -> what they add together, besides what
+      fewer of them add.
   """
 
   coefficients: Mapping[Literal, float]
   limit: float
-  pairs: Mapping[tuple[Literal, Literal], float] = dataclasses.field(
+  products: Mapping[tuple[Literal, ...], float] = dataclasses.field(
       default_factory=dict
   )
 
@@ -52,7 +59,7 @@ class Row:
     chosen = set(policy.entries)
     return sum(
         value for entry, value in self.coefficients.items() if entry in chosen
-    ) + sum(value for pair, value in self.pairs.items() if chosen >= {*pair})
+    ) + sum(value for p, value in self.products.items() if chosen >= {*p})
 
 
 def exclusion(entries: Iterable[Literal]) -> Row:
@@ -78,8 +85,16 @@ class LinearMemory:
     self._num_plan_cuts = 0
     self._flash_row = None
     if problem.budget.flash_bytes is not None:
-      self._flash_row = self._make_flash_row(problem.budget.flash_bytes)
+      self._flash_row = self._make_sum_row(
+          'flash_bytes', problem.budget.flash_bytes
+      )
       self.rows.append(self._flash_row)
+    self._instructions_row = None
+    if problem.budget.instructions is not None:
+      self._instructions_row = self._make_sum_row(
+          'instructions', problem.budget.instructions
+      )
+      self.rows.append(self._instructions_row)
 
   def cut(self, policy: QuantizationPolicy) -> bool:
     """Adds rows that exclude a policy, unless it fits: then returns False."""
@@ -100,50 +115,79 @@ class LinearMemory:
       rows.append(self._plan_row(policy))
     if flash is not None and footprint.flash_bytes > flash:
       rows.append(exclusion(self._searched(policy)))
+    if self._instructions_row is not None:
+      rows += self._instruction_rows(policy, footprint.instructions)
     self.rows += rows
     return True
+
+  def _instruction_rows(
+      self, policy: QuantizationPolicy, instructions: int | None
+  ) -> list[Row]:
+    """Returns what excludes a policy that takes too many instructions."""
+    row, limit = self._instructions_row, self._problem.budget.instructions
+    assert row is not None and instructions is not None and limit is not None
+    if instructions <= limit:
+      return []
+    # More than the row says: products that were left out.
+    self.is_exact = False
+    missed = instructions - row.value(policy)
+    lower = dataclasses.replace(row, limit=min(row.limit, limit - missed))
+    self.rows[self.rows.index(row)] = lower
+    self._instructions_row = lower
+    return [exclusion(self._searched(policy))]
 
   def _searched(self, policy: QuantizationPolicy) -> list[Literal]:
     bits = policy.as_dict()
     return [(name, bits[name]) for name in self._names]
 
-  # FLASH.
+  # FLASH and instructions.
 
-  def _make_flash_row(self, limit: int) -> Row:
+  def _make_sum_row(self, what: str, limit: int) -> Row:
+    """Returns the row of a field of footprints that is a sum over layers."""
     problem = self._problem
     base = problem.policy({}, problem.bit_widths[-1])
 
     def added(*entries: Literal) -> int:
       policy = base.with_bits(dict(entries))
-      return problem.footprint(policy).flash_bytes - fixed
+      return getattr(problem.footprint(policy), what) - fixed
 
-    fixed = problem.footprint(base).flash_bytes
+    fixed = getattr(problem.footprint(base), what)
     narrower = problem.bit_widths[:-1]
-    singles = {(n, w): added((n, w)) for n in self._names for w in narrower}
-    pairs = {}
-    for one, other in self._pairs_in_layers():
-      for pair in itertools.product(
-          [(one, w) for w in narrower], [(other, w) for w in narrower]
-      ):
-        extra = added(*pair) - singles[pair[0]] - singles[pair[1]]
-        if extra:
-          pairs[pair] = float(extra)
+    terms: dict[tuple[Literal, ...], int] = {
+        ((n, w),): added((n, w)) for n in self._names for w in narrower
+    }
+    products: dict[tuple[Literal, ...], float] = {}
+    for names in self._groups_in_layers(2 if what == 'flash_bytes' else 3):
+      for widths in itertools.product(narrower, repeat=len(names)):
+        group = tuple(zip(names, widths, strict=True))
+        terms[group] = added(*group) - sum(
+            terms[part]
+            for size in range(1, len(group))
+            for part in itertools.combinations(group, size)
+        )
+        if len(group) > 2 and abs(terms[group]) <= _NEGLIGIBLE * limit:
+          # What takes less than the row says may be excluded wrongly.
+          self.is_exact &= terms[group] >= 0
+        elif terms[group]:
+          products[group] = float(terms[group])
     # Some tensor carries what does not depend on the widths, so that the value
-    # of the row is the number of bytes.
+    # of the row is the number of bytes, or of instructions.
     carried = {self._names[0]: fixed}
     coefficients = {
-        (n, w): float(carried.get(n, 0) + singles.get((n, w), 0))
+        (n, w): float(carried.get(n, 0) + terms.get(((n, w),), 0))
         for n in self._names
         for w in problem.bit_widths
     }
-    return Row(coefficients, limit, pairs)
+    return Row(coefficients, limit, products)
 
-  def _pairs_in_layers(self) -> list[tuple[str, str]]:
-    pairs: dict[tuple[str, str], None] = {}
-    for layer in self._problem.network.layers:
-      own = self._searched_tensors_of(layer)
-      pairs |= dict.fromkeys(itertools.combinations(sorted(own), 2))
-    return list(pairs)
+  def _groups_in_layers(self, largest: int) -> list[tuple[str, ...]]:
+    """Returns sets of 2 up to `largest` tensors of a layer, small ones first."""
+    groups: dict[tuple[str, ...], None] = {}
+    for size in range(2, largest + 1):
+      for layer in self._problem.network.layers:
+        own = sorted(self._searched_tensors_of(layer))
+        groups |= dict.fromkeys(itertools.combinations(own, size))
+    return list(groups)
 
   def _searched_tensors_of(self, layer: LayerSpec) -> set[str]:
     network = self._problem.network

@@ -1,5 +1,6 @@
 """Searchers by name."""
 
+from tfmpq.searchers.episode_loop import DdpgSearchConfig
 from tfmpq.searchers.episode_loop import DdpgSearcher
 from tfmpq.searchers.evolution import EvolutionSearcher
 from tfmpq.searchers.exhaustive import ExhaustiveSearcher
@@ -11,14 +12,18 @@ from tfmpq.searchers.searcher import Searcher
 from tfmpq.specs import did_you_mean
 
 
-def create(name: str) -> Searcher:
+def create(name: str, ddpg_start: str = "none") -> Searcher:
   """Returns the searcher of that name, with its default settings.
+
+  Args:
+    name: of the searcher.
+    ddpg_start: `DdpgSearchConfig.start`.
 
   Raises:
     ValueError: there is no such searcher; the nearest name is given.
   """
   searchers = (
-      DdpgSearcher(),
+      DdpgSearcher(DdpgSearchConfig(start=ddpg_start)),
       EvolutionSearcher(),
       ExhaustiveSearcher(),
       GreedySearcher(),

@@ -18,6 +18,7 @@ from tfmpq.budgets import BudgetError
 from tfmpq.budgets import MemoryBudget
 from tfmpq.budgets import MemoryFootprint
 from tfmpq.evaluation import Evaluation
+from tfmpq.objective_weights import ObjectiveWeights
 from tfmpq.ram_model import Moment
 from tfmpq.specs import BIT_WIDTHS
 from tfmpq.specs import did_you_mean
@@ -75,6 +76,7 @@ class SearchProblem:
     bit_widths: the widths to choose from, ascending.
     objective: 'cross_entropy' (its negative is the reward; it separates
       policies better) or 'accuracy'.
+    weights: what accuracy and resources are worth, instead of `objective`.
     evaluator: what `evaluate` measures, in words or as a hash: data, number
       of images, weights. A saved search goes on only with an equal one.
     round_size: how many policies a searcher proposes before it learns what the
@@ -94,6 +96,7 @@ class SearchProblem:
   evaluator: str = ''
   round_size: int = 1
   evaluate_all: EvaluateAll | None = None
+  weights: ObjectiveWeights | None = None
 
   def __post_init__(self):
     _check_choice('search_tensors', self.search_tensors, SEARCH_TENSORS)
@@ -188,7 +191,8 @@ class SearchProblem:
         f'and {needed.flash_bytes} of FLASH with all searched tensors at '
         f'{self.bit_widths[0]} bits and the others at {_UNSEARCHED_BITS} '
         f"(search_tensors='{self.search_tensors}'); the budget is "
-        f'{self.budget.ram_bytes} and {self.budget.flash_bytes}. Search '
+        f'{self.budget.ram_bytes} and {self.budget.flash_bytes}, and '
+        f'{self.budget.instructions} instructions (None: any number). Search '
         "'both', allow 2 bits, or raise the budget"
     )
 
@@ -200,8 +204,21 @@ class SearchProblem:
       return self.evaluate_all(policies)
     return map(self.evaluate, policies)
 
+  @functools.cached_property
+  def _widest(self) -> MemoryFootprint:
+    """What weights are relative to: all searched tensors at the widest."""
+    return self.footprint(self.policy({}, self.bit_widths[-1]))
+
+  def value(self, policy: QuantizationPolicy, evaluation: Evaluation) -> float:
+    """What is maximized: the reward, or `weights` applied to everything."""
+    if self.weights is None:
+      return self.reward(evaluation)
+    return self.weights.value(
+        evaluation.accuracy, self.footprint(policy), self._widest
+    )
+
   def reward(self, evaluation: Evaluation) -> float:
-    """What is maximized; ValueError if it is not a finite number."""
+    """The objective; ValueError if it is not a finite number."""
     if self.objective == 'accuracy':
       reward = evaluation.accuracy
     else:
@@ -220,8 +237,8 @@ class EpisodeRecord:
     phase: what the searcher was doing ('warmup', 'explore', 'sensitivity'...).
     policy: what was evaluated.
     evaluation: what the evaluator said.
-    reward: `SearchProblem.reward(evaluation)`.
-    footprint: bytes of RAM and FLASH.
+    reward: `SearchProblem.value(policy, evaluation)`.
+    footprint: bytes of RAM and FLASH, and instructions if they count.
     fits: True if inside the budget. Only then may it become the result; a
       sensitivity is measured on policies that do not fit.
     repeated: True if the policy was known, so that nothing was evaluated.

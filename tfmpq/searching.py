@@ -1,0 +1,83 @@
+"""The stage 'search': joins searcher, evaluator, memory model and workers."""
+
+import dataclasses
+
+from tfmpq import executors
+from tfmpq import experiment as experiment_lib
+from tfmpq import progress
+from tfmpq import run_dir
+from tfmpq.searchers import registry
+from tfmpq.searchers import searcher as searcher_lib
+
+Experiment = experiment_lib.Experiment
+
+
+def search(experiment: Experiment) -> None:
+  """Stage 'search': the policy."""
+  if experiment.has(run_dir.POLICY):
+    return
+  config = experiment.config.search
+  with (
+      make_pool(experiment) as pool,
+      progress.SearchProgressBar(
+          config.searcher,
+          config.episodes,
+          experiment.folder / run_dir.TENSORBOARD,
+      ) as bar,
+  ):
+    result = registry.create(config.searcher, config.ddpg_start).search(
+        search_problem(experiment, pool.evaluate, pool.evaluate_all),
+        config.episodes,
+        config.seed,
+        experiment.folder / run_dir.SEARCH_STATE,
+        bar.on_episode,
+    )
+  experiment.write_json(
+      run_dir.SEARCH,
+      result.to_json_dict() | {'episodes_per_minute': bar.episodes_per_minute},
+  )
+  run_dir.atomic_write(
+      experiment.folder / run_dir.POLICY, result.policy.to_json()
+  )
+
+
+def make_pool(experiment: Experiment):
+  """Returns the workers that the flags ask for, a context manager."""
+  config = experiment.config.search
+  return executors.create(
+      config.executor,
+      config.workers,
+      config.ray_address,
+      experiment.evaluation_recipe(),
+  )
+
+
+def search_problem(
+    experiment: Experiment,
+    evaluate,
+    evaluate_all: searcher_lib.EvaluateAll | None = None,
+) -> searcher_lib.SearchProblem:
+  """Returns what a searcher gets.
+
+  Args:
+    experiment: network, budget and what is searched.
+    evaluate: policy -> Evaluation; None to ask for bytes only.
+    evaluate_all: the same for several policies, or None.
+  """
+  config = experiment.config
+  # Who evaluates does not change what comes out.
+  search_config = dataclasses.replace(
+      config.search, workers=1, executor='local', ray_address=''
+  )
+  return searcher_lib.SearchProblem(
+      network=experiment.spec,
+      memory_model=experiment.memory_model,
+      budget=experiment.budget,
+      evaluate=evaluate,
+      search_tensors=config.search.search_tensors,
+      bit_widths=config.search.bit_widths(),
+      weights=config.latency.weights(),
+      evaluator=str((config.data, config.model, search_config)),
+      round_size=config.search.round_size,
+      evaluate_all=evaluate_all,
+  )
