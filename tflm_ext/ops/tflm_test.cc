@@ -1,5 +1,7 @@
 // The ops with a TFLM that has everything in tflite::micro (october_2026/):
 // they register, and they log.
+#include "tflm_ext/ops/tflm.h"
+
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -7,7 +9,6 @@
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tflm_ext/ops/register_ops.h"
 #include "tflm_ext/ops/report.h"
-#include "tflm_ext/ops/tflm.h"
 
 namespace {
 
