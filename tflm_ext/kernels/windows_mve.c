@@ -122,24 +122,46 @@ APART void fill_short_bytes(const tfmpq_windows* windows, const uint8_t* row,
   }
 }
 
-/* The same of 4 or 2 bits. */
+/* Writes codes of 4 or 2 bits under a row of the kernel. */
+TFMPQ_INLINE void fill_row(const uint8_t* row, uint8x16_t offsets,
+                           int8x16_t shifts, uint8x16_t mask, int8_t* to) {
+  const uint8x16_t bytes = vldrbq_gather_offset_u8(row, offsets);
+  const uint8x16_t codes = vandq_u8(vshlq_u8(bytes, shifts), mask);
+  vstrbq_s8(to, vreinterpretq_s8_u8(codes));
+}
+
+/* Windows with short rows of 4 or 2 bits inside the image. */
 APART void fill_short_codes(const tfmpq_windows* windows, const uint8_t* row,
                             uint32_t count, int8_t* to) {
   const uint32_t row_bytes = windows->row_bytes;
   const uint32_t num_codes = windows->num_row_codes;
+  const uint32_t step_bytes = windows->step_bytes;
+  const uint32_t height = windows->params->kernel_height;
   const uint8x16_t offsets = vldrbq_u8(windows->lane_offsets);
   const int8x16_t shifts = vldrbq_s8(windows->lane_shifts);
   const uint8x16_t mask = vdupq_n_u8((uint8_t)((1 << windows->bits) - 1));
+  if (height == 3) {
+    const uint8_t* row_1 = row + row_bytes;
+    const uint8_t* row_2 = row_1 + row_bytes;
+    for (; count > 0; --count) {
+      fill_row(row, offsets, shifts, mask, to);
+      fill_row(row_1, offsets, shifts, mask, to + num_codes);
+      fill_row(row_2, offsets, shifts, mask, to + 2 * num_codes);
+      row += step_bytes;
+      row_1 += step_bytes;
+      row_2 += step_bytes;
+      to += 3 * num_codes;
+    }
+    return;
+  }
   for (; count > 0; --count) {
     const uint8_t* from = row;
-    for (uint32_t i = windows->params->kernel_height; i > 0; --i) {
-      const uint8x16_t bytes = vldrbq_gather_offset_u8(from, offsets);
-      const uint8x16_t codes = vandq_u8(vshlq_u8(bytes, shifts), mask);
-      vstrbq_s8(to, vreinterpretq_s8_u8(codes));
+    for (uint32_t i = height; i > 0; --i) {
+      fill_row(from, offsets, shifts, mask, to);
       from += row_bytes;
       to += num_codes;
     }
-    row += windows->step_bytes;
+    row += step_bytes;
   }
 }
 
@@ -213,6 +235,14 @@ void tfmpq_minus_sums__mve(const int8_t* columns, uint32_t column_bytes,
   if (num_vectors == 0) {
     for (; num_pixels > 0; --num_pixels) {
       *minus_sums++ = vmladavq_s8(vldrbq_s8(columns), last);
+      columns += column_bytes;
+    }
+    return;
+  }
+  if (num_vectors == 1) {
+    for (; num_pixels > 0; --num_pixels) {
+      *minus_sums++ = vmladavaq_s8(vmladavq_s8(vldrbq_s8(columns), all),
+                                   vldrbq_s8(columns + kTfmpqLanes), last);
       columns += column_bytes;
     }
     return;
