@@ -276,7 +276,7 @@ static void make_row(const tfmpq_depthwise_call* call,
   task->num_blocks = (params->output_width + 3u) / 4;
   task->num_channels = group->num_channels;
   task->quads = call->quads;
-  if (params->stride_width == 2 && params->pre_shift == 0) {
+  if (params->stride_width == 2) {
     tfmpq_make_row_of_stride_2__mve(task);
   } else {
     tfmpq_make_row__mve(task);

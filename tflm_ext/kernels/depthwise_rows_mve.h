@@ -118,8 +118,7 @@ void tfmpq_make_row_pair__mve(tfmpq_row_task* task);
 void tfmpq_make_shifted_row_pair__mve(tfmpq_row_task* task);
 
 /* A row of a kernel of one patch, in blocks of four columns, each with 16 bytes
- * for its codes. For any stride and pre_shift, and for a stride of 2 and a
- * pre_shift of 0. */
+ * for its codes. For any stride, and for a stride of 2. */
 void tfmpq_make_row__mve(tfmpq_row_task* task);
 void tfmpq_make_row_of_stride_2__mve(tfmpq_row_task* task);
 

@@ -1,12 +1,12 @@
 /* Rows of depthwise convolutions, in assembly language: patches of 4 rows and
  * columns (depthwise_rows_mve.h) times weights, rescaled four codes at a time.
  *
- *   r0             quads
+ *   r0             quads; shifted row pair: pre_shift
  *   r1 r3          bias, multiplier
  *   r2 r4 r6 r10   sums
  *   r5 r9 r11      twice_offset, up_shift, down_shift
  *   r7             codes
- *   r8             step of codes; a row: of quads
+ *   r8             step of codes; a row: of quads; stride 2: pre_shift
  *   r12            task, from weights on
  *   lr             blocks left
  *   q0 to q3       weights
@@ -74,8 +74,9 @@ CHECK_OFFSET(quad_step_bytes, 76);
 
 /* Weights of the right column of a block are those of the left one, moved by a
  * column; those of the lower row are moved by a row. */
-#define ROW_PAIR(name, pre_shift)                                             \
+#define ROW_PAIR(name, take_r0, take_quads, pre_shift)                        \
   __asm__(BEGIN(name)                                                         \
+          take_r0                                                             \
           "ldr r8, [r12, #20]\n"                                              \
           "2:\n"                                                              \
           TAKE_CHANNEL                                                        \
@@ -85,8 +86,7 @@ CHECK_OFFSET(quad_step_bytes, 76);
           "vldrw.u32 q0, [r4, q5]\n"                                          \
           "vshl.i32 q2, q0, #8\n"                                             \
           "vshl.i32 q3, q1, #8\n"                                             \
-          "vadd.i32 q6, q5, r0\n"                                             \
-          "adds r0, #4\n"                                                     \
+          take_quads                                                          \
           "1:\n"                                                              \
           "vldrw.u32 q5, [q6, #128]!\n"                                       \
           "vmladav.s8 r2, q5, q0\n"                                           \
@@ -110,9 +110,9 @@ CHECK_OFFSET(quad_step_bytes, 76);
   "vldrw.u32 q5, [q6, #128]!\n"                                               \
   "vmladav.s8 " sum ", q5, q0\n"
 
-#define ROW(name, before, multiply, pre_shift)                                \
+#define ROW(name, take_r8, before, multiply, pre_shift)                       \
   __asm__(BEGIN(name)                                                         \
-          "ldr r8, [r12, #60]\n"                                              \
+          take_r8                                                             \
           "2:\n"                                                              \
           TAKE_CHANNEL                                                        \
           "vldrw.u32 q6, [r12, #-16]\n"                                       \
@@ -131,10 +131,19 @@ CHECK_OFFSET(quad_step_bytes, 76);
           END(name))
 /* clang-format on */
 
-ROW_PAIR("tfmpq_make_row_pair__mve", "");
-ROW_PAIR("tfmpq_make_shifted_row_pair__mve", PRE_SHIFT);
-ROW("tfmpq_make_row__mve", "", MULTIPLY_PATCH, PRE_SHIFT);
-ROW("tfmpq_make_row_of_stride_2__mve",
+ROW_PAIR("tfmpq_make_row_pair__mve", "",
+         "vadd.i32 q6, q5, r0\n"
+         "adds r0, #4\n",
+         "");
+ROW_PAIR("tfmpq_make_shifted_row_pair__mve", "ldr r0, [r12, #24]\n",
+         "ldr r2, [r12, #40]\n"
+         "vadd.i32 q6, q5, r2\n"
+         "adds r2, #4\n"
+         "str r2, [r12, #40]\n",
+         "vshl.s32 q4, r0\n");
+ROW("tfmpq_make_row__mve", "ldr r8, [r12, #60]\n", "", MULTIPLY_PATCH,
+    PRE_SHIFT);
+ROW("tfmpq_make_row_of_stride_2__mve", "ldr r8, [r12, #24]\n",
     "sub r0, r0, #128\n"
     "vadd.i32 q6, q6, r0\n",
-    MULTIPLY_NEXT_PATCH, "");
+    MULTIPLY_NEXT_PATCH, "vshl.s32 q4, r8\n");
