@@ -134,8 +134,8 @@ class SearchConfig(_Part):
 
   searcher: str = _field(
       'ddpg',
-      'ddpg, ilp, greedy, evolution, rule_based or random; exhaustive for at '
-      'most 6 tensors.',
+      'ddpg, ilp, greedy, evolution, rule_based, random, random_no_growth '
+      '(leaves memory unused); exhaustive for at most 6 tensors.',
       (
           'ddpg',
           'ilp',
@@ -143,6 +143,7 @@ class SearchConfig(_Part):
           'evolution',
           'rule_based',
           'random',
+          'random_no_growth',
           'exhaustive',
       ),
   )
