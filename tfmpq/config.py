@@ -155,6 +155,19 @@ class SearchConfig(_Part):
       'Which tensors are searched; the others stay at 8 bits.',
       ('weights', 'activations', 'both'),
   )
+  reward: str = _field(
+      'cross_entropy',
+      "What the search maximizes: less 'cross_entropy' with the labels, "
+      "'accuracy', or, without labels, 'agreement' with the float network or "
+      "less 'kl' (divergence from its probabilities).",
+      ('cross_entropy', 'accuracy', 'kl', 'agreement'),
+  )
+  episode_finetune_steps: int = _field(
+      0,
+      'Training steps for each policy before it is scored (seconds each); 0: '
+      'none.',
+      minimum=0,
+  )
   search_bits: str = _field(
       '2,4,8', 'Widths to choose from, comma-separated: two of 2, 4, 8 or all.'
   )
@@ -227,7 +240,11 @@ class SearchConfig(_Part):
 class FinetuneConfig(_Part):
   """Quantization-aware training under the policy."""
 
-  finetune_epochs: int = _field(6, 'Passes over the training split.', minimum=1)
+  finetune_epochs: int = _field(
+      6,
+      'Passes over the training split; 0: the calibrated network is the result.',
+      minimum=0,
+  )
   four_bit_epochs: int = _field(
       1,
       'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',

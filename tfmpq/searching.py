@@ -73,6 +73,7 @@ def search_problem(
       evaluate=evaluate,
       search_tensors=config.search.search_tensors,
       bit_widths=config.search.bit_widths(),
+      objective=config.search.reward,
       weights=config.latency.weights(),
       evaluator=evaluator_identity(experiment),
       round_size=config.search.round_size,
