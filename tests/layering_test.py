@@ -17,20 +17,22 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # below; cycles within a layer are refused, too.
 _LAYERS = (
     # L0: the nouns and plain helpers.
-    """budgets config config_parts latency_config objective_weights run_dir
+    """budgets config config_parts latency_config network_tables
+    objective_weights run_dir
     specs user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
     fastest_policy float_ends float_network kernel_targets latency_model
-    latency_table memory_model memory_planner offset_search packing paper_memory
-    quantization quantized_network ram_model timed_memory tflm_arena
+    latency_table memory_model memory_planner network_specs offset_search
+    packing paper_memory quantization quantized_network ram_model timed_memory tflm_arena
     tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
     episode_finetuning evaluation evaluation_cache evaluation_recipe evaluators
     executors
     fashion_mnist finetuning float_ops float_statistics float_training
-    float_weights graph_draft keras_graph keras_layers labelled_files mobilenet
+    float_weights graph_draft inverted_residuals keras_graph keras_layers
+    labelled_files mobilenet
     models qat quantized_forward quantizers rank_statistics ray_pool
     reference_ops reproducibility searchers searchers.budget_growth
     searchers.budget_repair searchers.ddpg searchers.demonstrations
