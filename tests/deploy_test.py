@@ -145,6 +145,24 @@ def test_a_network_may_run_under_another_backend(folder):
       deploy.experiment_flags.experiment()
 
 
+def test_a_run_of_builtin_ops_shows_custom_ones_beside_them(
+    monkeypatch, tmp_path
+):
+  monkeypatch.setattr(tflm_deployment, 'missing_sdk', lambda cores: '')
+
+  def fake_deploy(*args, tflite_ops):
+    return [_result(backend='tflm', tflite_ops=tflite_ops)]
+
+  monkeypatch.setattr(tflm_deployment, 'deploy', fake_deploy)
+  fields = {'backend': 'tflm', 'tflite_ops': 'builtin'}
+  changed = config.override(config.ExperimentConfig(), fields)
+  results = deploying.deploy_what_can_run(changed, None, None, tmp_path)
+  assert [result.tflite_ops for result in results] == ['builtin', 'custom']
+  lines = deployment.table(results).splitlines()
+  assert 'tflm builtin' in lines[1]
+  assert 'tflm ' in lines[2] and 'builtin' not in lines[2]
+
+
 def test_rows_of_another_network_go(folder, monkeypatch):
   monkeypatch.setattr(deployment, 'deploy', lambda *args: [_result()])
   deploy.main(['deploy'])

@@ -94,3 +94,24 @@ def test_no_images_are_refused():
   network, inputs, _ = _measured('pools', count=1)
   with pytest.raises(ValueError, match='at least one calibration image'):
     float_statistics.measure(network, inputs[:0])
+
+
+def test_large_activations_need_few_images():
+  network = calibration_models.network('wide_kernel')
+  shape = network.spec.tensor(network.spec.input).shape
+  assert float_statistics.num_moment_images(1, 1) == 2**15
+  assert float_statistics.num_moment_images(64, 64) == 64
+  layer = network.spec.layers[0]
+  height, width, _ = network.spec.tensor(layer.output).shape
+  count = float_statistics.num_moment_images(height, width)
+  images = calibration_models.images(shape, count + 70, seed=4)
+  inputs = datasets.to_input(images)
+  statistics = float_statistics.measure(network, inputs)
+  _, before, _ = next(float_ops.forward(network, inputs))
+  used = before.numpy()[:count].reshape(-1, before.shape[-1])
+  np.testing.assert_allclose(
+      statistics.means[layer.name], used.mean(axis=0), atol=1e-5
+  )
+  np.testing.assert_allclose(
+      statistics.deviations[layer.name], used.std(axis=0), rtol=1e-4
+  )

@@ -68,6 +68,17 @@ def test_reward_is_minus_cross_entropy_or_accuracy():
   assert problem.reward(evaluation) == 0.75
 
 
+def test_reward_can_be_what_the_float_network_says():
+  evaluation = Evaluation(0.75, 0.5, 4, agreement=0.9, kl=0.25)
+  for objective, reward in (('agreement', 0.9), ('kl', -0.25)):
+    problem = dataclasses.replace(
+        synthetic_problem.problem(), objective=objective
+    )
+    assert problem.reward(evaluation) == reward
+    with pytest.raises(ValueError, match='asks the float network'):
+      problem.reward(Evaluation(0.75, 0.5, 4))
+
+
 def test_reward_that_is_not_finite_is_refused():
   with pytest.raises(ValueError, match='no finite reward'):
     synthetic_problem.problem().reward(Evaluation(0.1, float('nan'), 4))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
 from tests import mixed_network
 from tests import tiny_run
@@ -166,6 +167,50 @@ def test_a_policy_of_another_network_is_refused_and_can_be_mended(
   with pytest.raises(ValueError, match="missing tensors.*'conv_pw_1'"):
     stages.finetune(with_weights)
   assert not (with_weights.folder / run_dir.FINETUNE_STATE).exists()
+
+
+def test_without_epochs_the_calibrated_network_is_the_result(make, tmp_path):
+  path = tmp_path / 'weights.npz'
+  float_weights.save_weights(make().build_model(), path)
+  made = make(weights=str(path), finetune_epochs=0)
+  stages.make_float_network(made)
+  policy = specs.QuantizationPolicy.uniform(made.spec, 4, 8)
+  run_dir.atomic_write(made.folder / run_dir.POLICY, policy.to_json())
+  stages.finetune(made)
+  stages.evaluate(made)
+  before, after = (
+      (made.folder / name).read_bytes()
+      for name in (
+          run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE,
+          run_dir.QUANTIZED_NETWORK,
+      )
+  )
+  assert before == after
+  assert made.read_json(run_dir.FINETUNE, 'finetune') == []
+  scores = made.read_json(run_dir.ACCURACY, 'evaluate')
+  assert scores['integer'] == scores['policy_before_finetune']
+  assert scores['uniform_int8']['agreement'] > 0.9
+  assert scores['float']['agreement'] is None
+
+
+def test_images_of_another_shape_than_the_network_reads_are_refused(
+    make, tmp_path
+):
+  inputs = keras.Input((12, 10, 1))
+  x = keras.layers.GlobalAveragePooling2D()(inputs)
+  keras.Model(inputs, keras.layers.Dense(3)(x)).save(tmp_path / 'model.keras')
+  made = make(float_model=str(tmp_path / 'model.keras'))
+  with pytest.raises(ValueError, match=r'images \(12, 12, 1\), the network'):
+    stages.require_startable(made)
+
+
+def test_labels_beyond_the_outputs_are_refused(make, tmp_path):
+  inputs = keras.Input((12, 12, 1))
+  x = keras.layers.GlobalAveragePooling2D()(inputs)
+  keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / 'model.keras')
+  made = make(float_model=str(tmp_path / 'model.keras'))
+  with pytest.raises(ValueError, match='labels up to 2, the network has 2'):
+    stages.require_startable(made)
 
 
 def test_a_stage_without_the_one_before_names_it(with_weights):

@@ -35,9 +35,9 @@ def tflite(net: quantized_network.QuantizedNetwork, target: str) -> bytes:
   """Returns the content of the .tflite of a network for a target."""
   if target == BUILTIN:
     return tflite_builtin.write(net)
-  kernels = kernel_targets.Target(target)
-  plan = memory_planner.arena_plan(net.spec, net.policy, kernels)
-  return tflite_writer.write(net, plan, kernels)
+  instruction_set = kernel_targets.Target(target)
+  plan = memory_planner.arena_plan(net.spec, net.policy, instruction_set)
+  return tflite_writer.write(net, plan, instruction_set)
 
 
 def logits(

@@ -67,6 +67,11 @@ def build_memory_model(
   )
 
 
+def title(backend: str, tflite_ops: str | None) -> str:
+  """Returns 'c', 'tflm' or 'tflm builtin', for tables."""
+  return f'{backend} builtin' if tflite_ops == 'builtin' else backend
+
+
 def _builtin_model(
     network: specs.NetworkSpec, targets: Sequence[kernel_targets.Target]
 ) -> memory_model.MemoryModel:

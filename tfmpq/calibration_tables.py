@@ -24,7 +24,7 @@ from tfmpq import specs
 from tfmpq import weight_rounding
 
 # Part of the key on disk: raise it with every change of what is computed.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -134,8 +134,8 @@ class SearchConfig(_Part):
 
   searcher: str = _field(
       'ddpg',
-      'ddpg, ilp, greedy, evolution, rule_based or random; exhaustive for at '
-      'most 6 tensors.',
+      'ddpg, ilp, greedy, evolution, rule_based, random, random_no_growth '
+      '(leaves memory unused); exhaustive for at most 6 tensors.',
       (
           'ddpg',
           'ilp',
@@ -143,6 +143,7 @@ class SearchConfig(_Part):
           'evolution',
           'rule_based',
           'random',
+          'random_no_growth',
           'exhaustive',
       ),
   )
@@ -153,6 +154,19 @@ class SearchConfig(_Part):
       'both',
       'Which tensors are searched; the others stay at 8 bits.',
       ('weights', 'activations', 'both'),
+  )
+  reward: str = _field(
+      'cross_entropy',
+      "What the search maximizes: less 'cross_entropy' with the labels, "
+      "'accuracy', or, without labels, 'agreement' with the float network or "
+      "less 'kl' (divergence from its probabilities).",
+      ('cross_entropy', 'accuracy', 'kl', 'agreement'),
+  )
+  episode_finetune_steps: int = _field(
+      0,
+      'Training steps for each policy before it is scored (seconds each); 0: '
+      'none.',
+      minimum=0,
   )
   search_bits: str = _field(
       '2,4,8', 'Widths to choose from, comma-separated: two of 2, 4, 8 or all.'
@@ -226,7 +240,11 @@ class SearchConfig(_Part):
 class FinetuneConfig(_Part):
   """Quantization-aware training under the policy."""
 
-  finetune_epochs: int = _field(6, 'Passes over the training split.', minimum=1)
+  finetune_epochs: int = _field(
+      6,
+      'Passes over the training split; 0: the calibrated network is the result.',
+      minimum=0,
+  )
   four_bit_epochs: int = _field(
       1,
       'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',

@@ -31,9 +31,13 @@ def conv_bn(x, name, channels, kernel_size, stride, activation, use_bias=False):
   return _normalize(x, name, activation)
 
 
-def depthwise_conv_bn(x, name, stride, activation, use_bias=False):
-  """Applies a 3x3 DepthwiseConv2D + BatchNorm + activation; see `conv_bn`."""
-  x = layers.DepthwiseConv2D(3, stride, 'same', use_bias=use_bias, name=name)(x)
+def depthwise_conv_bn(
+    x, name, stride, activation, use_bias=False, kernel_size=3
+):
+  """Applies DepthwiseConv2D + BatchNorm + activation; see `conv_bn`."""
+  x = layers.DepthwiseConv2D(
+      kernel_size, stride, 'same', use_bias=use_bias, name=name
+  )(x)
   return _normalize(x, name, activation)
 
 

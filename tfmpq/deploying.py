@@ -48,14 +48,19 @@ def deploy_what_can_run(
     codes: np.ndarray,
     folder: pathlib.Path,
 ) -> list[deployment.DeployResult]:
-  """As `deploy`, but where there is no TFLite Micro, of the C export.
+  """As `deploy`, for a run, which is to end with a report.
 
-  A log line says so; a run that has searched and trained for a network is to
-  end with a report.
+  Where there is no TFLite Micro, the C export is run; a log line says so. A
+  network of builtin ops is run with custom ops, too, to be compared.
   """
   cores = config.deploy.core_names()
   missing = tflm_deployment.missing_sdk(cores)
   if config.budget.backend == 'tflm' and missing:
     logging.warning('%s. The C export is run instead.', missing)
     return deployment.deploy(network, codes, cores, folder)
-  return deploy(config, network, codes, folder)
+  results = deploy(config, network, codes, folder)
+  if config.budget.backend == 'tflm' and config.budget.tflite_ops == 'builtin':
+    results += tflm_deployment.deploy(
+        network, codes, cores, folder, tflite_ops='custom'
+    )
+  return results

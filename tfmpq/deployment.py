@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmpq import backends
 from tfmpq import bazel_build
 from tfmpq import elf_sections
 from tfmpq import exporting
@@ -133,7 +134,8 @@ def rows(
 def table(results: Sequence[DeployResult]) -> str:
   """Returns the figures as a table for a terminal, one line per core."""
   lines = [
-      f'{"core":<11}{"machine":<22}{"logits":<11}{"RAM":>8}{"stack":>7}'
+      f'{"core":<11}{"machine":<22}{"backend":<13}{"logits":<11}{"RAM":>8}'
+      f'{"stack":>7}'
       f'{"constants":>11}{"code":>8}{"instructions":>14}'
   ]
   for result in results:
@@ -145,6 +147,7 @@ def table(results: Sequence[DeployResult]) -> str:
     )
     lines.append(
         f'{result.core:<11}{result.machine:<22}'
+        f'{backends.title(result.backend, result.tflite_ops):<13}'
         f'{"equal" if result.logits_equal else "DIFFERENT":<11}'
         f'{result.ram_bytes_measured:>8,}'
         + ''.join(

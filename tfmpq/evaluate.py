@@ -14,9 +14,11 @@ from absl import flags
 
 from tfmpq import choice_flags
 from tfmpq import command_line
+from tfmpq import datasets
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import exporting
+from tfmpq import float_ops
 from tfmpq import report
 from tfmpq import run_dir
 from tfmpq import stages
@@ -46,11 +48,15 @@ def evaluate(experiment: experiment_lib.Experiment) -> None:
     network = exporting.load_network(experiment.folder)
   examples = getattr(experiment.data, _SPLIT.value)
   print(f'{len(examples)} images of {_SPLIT.value}', file=sys.stderr)
-  scores = stages.evaluate_integer(network, examples)
+  float_logits = float_ops.logits(
+      experiment.float_network, datasets.to_input(examples.images)
+  ).reshape(len(examples), -1)
+  scores = stages.evaluate_integer(network, examples, float_logits)
   low, high = report.wilson_interval(scores.accuracy, scores.num_images)
   print(
       f'top-1 {scores.accuracy:.2%} ({low:.2%} to {high:.2%}), cross-entropy '
-      f'{scores.cross_entropy:.4f}, {scores.num_images} images'
+      f'{scores.cross_entropy:.4f}, {scores.num_images} images; agrees with the '
+      f'float network on {scores.agreement:.2%}'
   )
 
 

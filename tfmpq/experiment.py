@@ -15,6 +15,7 @@ from tfmpq import budgets
 from tfmpq import calibration_tables
 from tfmpq import config as config_lib
 from tfmpq import datasets
+from tfmpq import episode_finetuning
 from tfmpq import evaluation_recipe
 from tfmpq import evaluators
 from tfmpq import float_models
@@ -211,6 +212,21 @@ class Experiment:
             self.per_channel_zero_points,
             self.folder / run_dir.CALIBRATION,
         ),
+        self._episode_finetuning(),
+    )
+
+  def _episode_finetuning(
+      self,
+  ) -> episode_finetuning.EpisodeFinetuning | None:
+    steps, config = self.config.search.episode_finetune_steps, self.config
+    if not steps:
+      return None
+    return episode_finetuning.EpisodeFinetuning(
+        self.data.train.take(steps * config.finetune.batch_size),
+        config.finetune.batch_size,
+        config.finetune.learning_rate,
+        config.finetune.distillation,
+        config.search.seed,
     )
 
   def make_evaluator(

@@ -40,7 +40,7 @@ def finetune(experiment: experiment_lib.Experiment) -> None:
       key=lambda record: (record['phase'] != 'policy', record['cross_entropy']),
   )
   needed = experiment.memory_model.footprint(experiment.policy)
-  budget = experiment.config.budget.budget()
+  budget = experiment.budget
   print(
       f'{experiment.folder / run_dir.QUANTIZED_NETWORK}: '
       f'{best["accuracy"]:.2%} on the reward split (fake-quantized); RAM '

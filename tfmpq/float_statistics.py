@@ -21,6 +21,10 @@ from tfmpq import specs
 # has 255 steps, so that a step covers several bins.
 NUM_BINS = 2048
 _BATCH_SIZE = 64
+# Means and deviations of a layer come from so many pixels at least, and from
+# so many images: more of either costs time and changes no policy's rank.
+_MIN_PIXELS = 2**15
+_MIN_IMAGES = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +58,8 @@ class FloatStatistics:
       [1, taps, taps] with taps = kH*kW*C_in in the weight's order; depthwise
       [C, kH*kW, kH*kW]. For layers with weights.
     means: layer name -> float64 [C_out], mean of the value before the
-      activation function, over images and pixels. For layers with weights.
+      activation function, over pixels and the first `num_moment_images`. For
+      layers with weights.
     deviations: layer name -> float64 [C_out], its standard deviation.
   """
 
@@ -62,6 +67,19 @@ class FloatStatistics:
   covariances: Mapping[str, np.ndarray]
   means: Mapping[str, np.ndarray]
   deviations: Mapping[str, np.ndarray]
+
+
+def num_moment_images(height: int, width: int) -> int:
+  """Returns how many images give a layer's means and deviations.
+
+  The float network and the quantized one are compared on the same images, so
+  that few of large activations are enough.
+
+  Args:
+    height: of the layer's output.
+    width: of the layer's output.
+  """
+  return max(_MIN_IMAGES, -(-_MIN_PIXELS // (height * width)))
 
 
 def measure(
@@ -85,7 +103,7 @@ def measure(
   counts = {name: np.zeros(NUM_BINS, np.int64) for name in ranges}
   inner = {n.name: _Moments() for n in network.spec.layers if n.weight}
   outer = {n.name: _Moments() for n in network.spec.layers if n.weight}
-  for batch in batches:
+  for start, batch in zip(starts, batches, strict=True):
     before, values = run(batch)
     for name, (lowest, highest) in ranges.items():
       counts[name] += _histogram(values[name].numpy(), lowest, highest)
@@ -93,6 +111,8 @@ def measure(
       if layer.weight:
         inner[layer.name].add(_patches(values[layer.inputs[0]].numpy(), layer))
         outputs = before[layer.name].numpy()
+        last = num_moment_images(*outputs.shape[1:3])
+        outputs = outputs[: max(last - start, 0)]
         outer[layer.name].add_independent(
             outputs.reshape(-1, outputs.shape[-1])
         )

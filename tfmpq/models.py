@@ -11,6 +11,7 @@ import pathlib
 import tf_keras as keras
 
 from tfmpq import float_weights
+from tfmpq import inverted_residuals
 from tfmpq import mobilenet
 from tfmpq import tiny_models
 
@@ -22,7 +23,9 @@ DEFAULT_WEIGHTS_PATH = (
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {
     'mobilenet_v1_small': mobilenet.mobilenet_v1_small,
     'mobilenet_v1': mobilenet.mobilenet_v1,
-    'mobilenet_v2': mobilenet.mobilenet_v2,
+    'mobilenet_v2': inverted_residuals.mobilenet_v2,
+    'mnasnet_b1': inverted_residuals.mnasnet_b1,
+    'efficientnet_lite0': inverted_residuals.efficientnet_lite0,
     'resnet8': tiny_models.resnet8,
     'ds_cnn': tiny_models.ds_cnn,
 }

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+Values = Sequence[float] | np.ndarray
 
-def spearman(left: Sequence[float], right: Sequence[float]) -> float:
+
+def spearman(left: Values, right: Values) -> float:
   """Returns Spearman's rank correlation, -1 to 1; ties get mean ranks.
 
   A side whose values are all equal orders nothing, which counts as 0.
@@ -72,9 +74,7 @@ def split_half_reliability(
   return float(np.mean(correlations))
 
 
-def shortfall_of_best(
-    scores: Sequence[float], truth: Sequence[float], num_chosen: int
-) -> float:
+def shortfall_of_best(scores: Values, truth: Values, num_chosen: int) -> float:
   """Returns what is lost by trying only the policies with the best scores.
 
   Args:

@@ -5,6 +5,7 @@ import dataclasses
 import math
 from typing import Any
 
+from tfmpq import backends
 from tfmpq import config as config_lib
 from tfmpq import evaluation
 from tfmpq import kernel_targets
@@ -203,8 +204,9 @@ def summary(report: Mapping[str, Any]) -> str:
   for run in report['runs']:
     equal = 'equal' if run['logits_equal'] else 'DIFFERENT'
     lines.append(
-        f'{run["backend"]} on {run["core"]}: RAM {run["ram_bytes_measured"]:,} '
-        f'bytes measured, code {figure(run["code_bytes"])} bytes, '
+        f'{backends.title(run["backend"], run.get("tflite_ops"))} on '
+        f'{run["core"]}: RAM {run["ram_bytes_measured"]:,} bytes measured, '
+        f'code {figure(run["code_bytes"])} bytes, '
         f'{figure(run["instructions"])} instructions, logits {equal}'
     )
   return '\n'.join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import html
 from typing import Any
 
+from tfmpq import backends
 from tfmpq import report as report_lib
 from tfmpq import svg_charts
 
@@ -126,6 +127,7 @@ def _runs(report) -> str:
   rows = [
       (
           html.escape(f'{run["core"]} ({run["machine"]})'),
+          backends.title(run['backend'], run.get('tflite_ops')),
           f'{run["ram_bytes_measured"]:,}',
           f'{run["ram_bytes_predicted"]:,}',
           report_lib.figure(run.get('arena_head_bytes')),
@@ -141,6 +143,7 @@ def _runs(report) -> str:
   ]
   head = (
       'core',
+      'backend',
       'RAM measured',
       'RAM predicted',
       'head',
@@ -154,10 +157,10 @@ def _runs(report) -> str:
       '<h2>On the cores</h2>'
       + _table(head, rows)
       + '<p class="note">Bytes; RAM of backend tflm is the smallest arena with '
-      'which TFLM starts, of which the head holds activations and scratch memory '
-      'and the tail TFLM itself; instructions executed per inference as the '
-      'emulator counts them, which are not cycles. Logits are compared bit by '
-      'bit with the NumPy reference.</p>'
+      'which TFLM starts, of which the head holds activations and scratch '
+      'memory and the tail TFLM itself; instructions executed per inference as '
+      'the emulator counts them, which are not cycles. Logits are compared bit '
+      'by bit with the NumPy reference.</p>'
   )
 
 

@@ -122,7 +122,7 @@ def _score_all(experiment, policies) -> list[reward_correlation.Scored]:
   sensitivities = _additive_scores(experiment, policies)
   rows = [
       dataclasses.replace(
-          row, figures=row.figures | {'additive_cross_entropy': score}
+          row, figures=dict(row.figures) | {'additive_cross_entropy': score}
       )
       for row, score in zip(rows, sensitivities, strict=True)
   ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfmpq import config as config_lib
 from tfmpq import executors
 from tfmpq import experiment as experiment_lib
 from tfmpq import progress
@@ -65,10 +66,6 @@ def search_problem(
     evaluate_all: the same for several policies, or None.
   """
   config = experiment.config
-  # Who evaluates does not change what comes out.
-  search_config = dataclasses.replace(
-      config.search, workers=1, executor='local', ray_address=''
-  )
   return searcher_lib.SearchProblem(
       network=experiment.spec,
       memory_model=experiment.memory_model,
@@ -76,8 +73,23 @@ def search_problem(
       evaluate=evaluate,
       search_tensors=config.search.search_tensors,
       bit_widths=config.search.bit_widths(),
+      objective=config.search.reward,
       weights=config.latency.weights(),
-      evaluator=str((config.data, config.model, search_config)),
+      evaluator=evaluator_identity(experiment),
       round_size=config.search.round_size,
       evaluate_all=evaluate_all,
   )
+
+
+def evaluator_identity(experiment: Experiment) -> str:
+  """Returns what an evaluation depends on, in words."""
+  config = experiment.config
+  # Neither who evaluates nor who asks changes what comes out.
+  defaults = config_lib.SearchConfig()
+  search_config = dataclasses.replace(
+      config.search,
+      workers=defaults.workers,
+      executor=defaults.executor,
+      ray_address=defaults.ray_address,
+  )
+  return str((config.data, config.model, search_config))

@@ -43,6 +43,8 @@ Experiment = experiment_lib.Experiment
 # Images on which an exported .tflite is read back and compared.
 _NUM_CHECKED_IMAGES = 20
 _EVALUATION_BATCH_SIZE = 250
+# Of the largest activation; the NumPy ops need some hundred bytes for each.
+_BATCH_ELEMENTS = 2**22
 
 
 def require_startable(experiment: Experiment) -> None:
@@ -125,6 +127,10 @@ def finetune(experiment: Experiment) -> None:
       experiment.evaluator.calibrated(eight_bits),
       run_dir.QUANTIZED_NETWORK_INT8,
   )
+  if not experiment.config.finetune.finetune_epochs:
+    experiment.write_json(run_dir.FINETUNE, [])
+    _save_integer(experiment, start, run_dir.QUANTIZED_NETWORK)
+    return
   trained = training_phases.train(
       experiment,
       experiment.policy,
@@ -202,11 +208,8 @@ def evaluate(experiment: Experiment) -> None:
   float_logits = float_ops.logits(
       experiment.float_network, datasets.to_input(examples.images)
   )
-  scores = {
-      'float': evaluation.from_logits(
-          float_logits.reshape(len(examples), -1), examples.labels
-      )
-  }
+  float_logits = float_logits.reshape(len(examples), -1)
+  scores = {'float': evaluation.from_logits(float_logits, examples.labels)}
   for key, name in (
       ('uniform_int8', run_dir.QUANTIZED_NETWORK_INT8),
       ('policy_before_finetune', run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE),
@@ -214,7 +217,7 @@ def evaluate(experiment: Experiment) -> None:
   ):
     logging.info('%s: integer network on %d images', key, len(examples))
     network = quantized_network.load(experiment.require(name, 'finetune'))
-    scores[key] = evaluate_integer(network, examples)
+    scores[key] = evaluate_integer(network, examples, float_logits)
   experiment.write_json(
       run_dir.ACCURACY,
       {name: dataclasses.asdict(score) for name, score in scores.items()},
@@ -222,22 +225,30 @@ def evaluate(experiment: Experiment) -> None:
 
 
 def evaluate_integer(
-    network: quantized_network.QuantizedNetwork, examples: datasets.Examples
+    network: quantized_network.QuantizedNetwork,
+    examples: datasets.Examples,
+    float_logits: np.ndarray | None = None,
 ) -> evaluation.Evaluation:
-  """Returns the figures of an integer network; logits in real units."""
+  """Returns the figures of an integer network; logits in real units.
+
+  Args:
+    network: what is judged.
+    examples: images and labels.
+    float_logits: [N, classes] of the float network, or None.
+  """
   images = datasets.to_codes(examples.images)
-  starts = range(0, len(images), _EVALUATION_BATCH_SIZE)
+  largest = max(tensor.num_elements for tensor in network.spec.activations)
+  batch_size = max(1, min(_EVALUATION_BATCH_SIZE, _BATCH_ELEMENTS // largest))
+  starts = range(0, len(images), batch_size)
   codes = np.concatenate(
       [
-          reference_ops.run(
-              network, images[start : start + _EVALUATION_BATCH_SIZE]
-          )
+          reference_ops.run(network, images[start : start + batch_size])
           for start in tqdm.tqdm(starts, 'evaluate', unit='batch')
       ]
   )
   params = network.params[network.spec.output]
   logits = params.scale * codes.reshape(len(examples), -1).astype(np.float64)
-  return evaluation.from_logits(logits, examples.labels)
+  return evaluation.from_logits(logits, examples.labels, float_logits)
 
 
 def _require_images(experiment: Experiment) -> None:
@@ -263,6 +274,12 @@ def _require_images(experiment: Experiment) -> None:
           data.train,
       ),
       ('num_deploy_images', config.deploy.num_deploy_images, 'test', data.test),
+      (
+          'episode_finetune_steps * batch_size',
+          config.search.episode_finetune_steps * config.finetune.batch_size,
+          'train',
+          data.train,
+      ),
   ):
     if asked > len(examples):
       raise ValueError(

@@ -28,11 +28,13 @@ class Series:
     name: shown in the legend.
     points: (x, y) in the units of the axes.
     is_line: connected points, or dots.
+    band: (x, low, high) of a shaded band behind it.
   """
 
   name: str
   points: Sequence[tuple[float, float]]
   is_line: bool = True
+  band: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Bar:
 def line_chart(series: Sequence[Series], x_title: str, y_title: str) -> str:
   """Returns a chart of at least one series with at least one point."""
   points = [point for one in series for point in one.points]
+  points += [(x, y) for one in series for x, *ends in one.band for y in ends]
   x_low, x_high = _spread([x for x, _ in points])
   y_low, y_high = _spread([y for _, y in points])
   to_x = _scale(x_low, x_high, _LEFT, _WIDTH - _RIGHT)
@@ -63,6 +66,13 @@ def line_chart(series: Sequence[Series], x_title: str, y_title: str) -> str:
   for i, one in enumerate(series):
     color = PALETTE[i % len(PALETTE)]
     places = [(to_x(x), to_y(y)) for x, y in one.points]
+    if one.band:
+      edge = [(x, high) for x, _, high in one.band]
+      edge += [(x, low) for x, low, _ in reversed(one.band)]
+      path = ' '.join(f'{to_x(x):.1f},{to_y(y):.1f}' for x, y in edge)
+      body.append(
+          f'<polygon points="{path}" fill="{color}" fill-opacity="0.12"/>'
+      )
     if one.is_line:
       path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in places)
       body.append(

@@ -3,9 +3,32 @@
 #include <cstring>
 
 #include "tflm_ext/ops/report.h"
+#include "tflm_ext/ops/tensors.h"
 
 namespace tfmpq {
 namespace {
+
+// Returns the bits of an element; 0 of types that are not known.
+int ElementBits(tflite::TensorType type) {
+  switch (type) {
+    case tflite::TensorType_INT4:
+      return 4;
+    case tflite::TensorType_BOOL:
+    case tflite::TensorType_INT8:
+    case tflite::TensorType_UINT8:
+      return 8;
+    case tflite::TensorType_INT16:
+      return 16;
+    case tflite::TensorType_FLOAT32:
+    case tflite::TensorType_INT32:
+    case tflite::TensorType_UINT32:
+      return 32;
+    case tflite::TensorType_INT64:
+      return 64;
+    default:
+      return 0;
+  }
+}
 
 bool Names(const Graph::Indices* list, int tensor) {
   if (list == nullptr) return false;
@@ -23,6 +46,12 @@ int CountIn(const Graph::Indices* list, int tensor) {
 }
 
 }  // namespace
+
+int64_t Graph::NumBytes(int tensor) const {
+  int64_t count = 1;
+  for (const int32_t size : *GetTensor(tensor)->shape()) count *= size;
+  return RunBytes(count, ElementBits(GetTensor(tensor)->type()));
+}
 
 bool Graph::IsConstant(int tensor) const {
   const auto* data = model->buffers()->Get(GetTensor(tensor)->buffer())->data();

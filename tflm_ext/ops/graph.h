@@ -38,6 +38,9 @@ struct Graph {
     return subgraph->operators()->Get(static_cast<uint32_t>(index));
   }
 
+  // Returns the bytes of a tensor; 0 of a type that is not known.
+  int64_t NumBytes(int tensor) const;
+
   // Whether the model holds the tensor's content.
   bool IsConstant(int tensor) const;
 
@@ -62,10 +65,6 @@ struct Graph {
   const tflite::Model* model = nullptr;
   const tflite::SubGraph* subgraph = nullptr;
 };
-
-// Checks the memory plans in the metadata: a tensor may lie over another one
-// only when that is no longer read, or in place of it.
-bool CheckPlans(const Graph& graph);
 
 }  // namespace tfmpq
 

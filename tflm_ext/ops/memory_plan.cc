@@ -1,6 +1,7 @@
+#include "tflm_ext/ops/memory_plan.h"
+
 #include <cstring>
 
-#include "tflm_ext/ops/graph.h"
 #include "tflm_ext/ops/report.h"
 #include "tflm_ext/ops/tensors.h"
 
@@ -24,21 +25,11 @@ struct Plan {
   int32_t Offset(int tensor) const { return Word(kHeaderWords + tensor); }
 };
 
-// Activations of one byte per element: constants are not planned.
-int64_t NumBytes(const Graph& graph, int tensor) {
-  int64_t bytes = 1;
-  for (const int32_t size : *graph.GetTensor(tensor)->shape()) bytes *= size;
-  const bool is_wide =
-      graph.GetTensor(tensor)->type() != tflite::TensorType_INT8 &&
-      graph.GetTensor(tensor)->type() != tflite::TensorType_UINT8;
-  return is_wide ? 4 * bytes : bytes;
-}
-
 bool Overlap(const Graph& graph, const Plan& plan, int a, int b) {
   const int64_t a_begin = plan.Offset(a);
   const int64_t b_begin = plan.Offset(b);
-  return a_begin < b_begin + NumBytes(graph, b) &&
-         b_begin < a_begin + NumBytes(graph, a);
+  return a_begin < b_begin + graph.NumBytes(b) &&
+         b_begin < a_begin + graph.NumBytes(a);
 }
 
 // Returns whether `output` may lie over `input`: it is written by the last
@@ -71,7 +62,7 @@ bool CheckOffsets(const Graph& graph, const Plan& plan) {
         !Expect(kName, "remainder of an offset divided by 16", 0,
                 offset % 16) ||
         !ExpectRange(kName, "end of an activation", 1, kMaxTensorBytes,
-                     offset + NumBytes(graph, i))) {
+                     offset + graph.NumBytes(i))) {
       return false;
     }
     for (int j = 0; j < i; ++j) {

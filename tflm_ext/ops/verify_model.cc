@@ -4,6 +4,7 @@
 
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tflm_ext/ops/graph.h"
+#include "tflm_ext/ops/memory_plan.h"
 #include "tflm_ext/ops/options.h"
 #include "tflm_ext/ops/report.h"
 #include "tflm_ext/ops/tensors.h"
@@ -15,34 +16,15 @@ constexpr char kName[] = "model";
 constexpr int kMaxDimensions = 8;
 constexpr int kSchemaVersion = 3;
 
-// Returns the bits of an element; 0 of types that no op reads.
-int ElementBits(tflite::TensorType type) {
-  switch (type) {
-    case tflite::TensorType_INT4:
-      return 4;
-    case tflite::TensorType_INT8:
-    case tflite::TensorType_UINT8:
-      return 8;
-    case tflite::TensorType_INT16:
-      return 16;
-    case tflite::TensorType_INT32:
-    case tflite::TensorType_FLOAT32:
-      return 32;
-    default:
-      return 0;
-  }
-}
-
-// Sets the bytes of a tensor; whatever is wrong with it is said.
-bool CheckTensor(const tflite::Tensor* tensor, int64_t* num_bytes) {
+// Checks what is known of a tensor by itself.
+bool CheckTensor(const Graph& graph, int index) {
+  const tflite::Tensor* tensor = graph.GetTensor(index);
   if (tensor == nullptr || tensor->shape() == nullptr) {
     return Refuse(kName, "a tensor has no shape");
   }
   if (tensor->is_variable()) {
     return Refuse(kName, "variable tensors are not supported");
   }
-  const int bits = ElementBits(tensor->type());
-  if (bits == 0) return Refuse(kName, "a tensor has an unknown type");
   const auto* shape = tensor->shape();
   if (!ExpectRange(kName, "dimensions of a tensor", 0, kMaxDimensions,
                    shape->size())) {
@@ -59,25 +41,24 @@ bool CheckTensor(const tflite::Tensor* tensor, int64_t* num_bytes) {
       return false;
     }
   }
-  *num_bytes = RunBytes(count, bits);
-  return ExpectRange(kName, "bytes of a tensor", 1, kMaxTensorBytes,
-                     *num_bytes);
+  const int64_t num_bytes = graph.NumBytes(index);
+  if (num_bytes == 0) return Refuse(kName, "a tensor has an unknown type");
+  return ExpectRange(kName, "bytes of a tensor", 1, kMaxTensorBytes, num_bytes);
 }
 
 // Checks that constants are as long as their shapes say.
 bool CheckTensors(const Graph& graph) {
   const auto* buffers = graph.model->buffers();
   for (int i = 0; i < graph.NumTensors(); ++i) {
-    int64_t num_bytes = 0;
+    if (!CheckTensor(graph, i)) return false;
     const tflite::Tensor* tensor = graph.GetTensor(i);
-    if (!CheckTensor(tensor, &num_bytes)) return false;
     if (!ExpectRange(kName, "buffer of a tensor", 0,
                      int64_t{buffers->size()} - 1, tensor->buffer()) ||
         buffers->Get(tensor->buffer()) == nullptr) {
       return Refuse(kName, "a tensor has no buffer");
     }
     if (graph.IsConstant(i)) {
-      if (!Expect(kName, "bytes of a constant", num_bytes,
+      if (!Expect(kName, "bytes of a constant", graph.NumBytes(i),
                   buffers->Get(tensor->buffer())->data()->size())) {
         return false;
       }
@@ -140,8 +121,7 @@ bool CheckOperators(const Graph& graph) {
   return true;
 }
 
-// Checks the network's inputs and outputs, and that every activation is
-// written.
+// Checks the network's inputs and outputs.
 bool CheckEnds(const Graph& graph) {
   for (const auto* list :
        {graph.subgraph->inputs(), graph.subgraph->outputs()}) {
@@ -152,9 +132,9 @@ bool CheckEnds(const Graph& graph) {
       }
     }
   }
-  for (int i = 0; i < graph.NumTensors(); ++i) {
-    if (!graph.IsConstant(i) && graph.Writer(i) == Graph::kNone) {
-      return Refuse(kName, "nothing writes an activation");
+  for (const int32_t index : *graph.subgraph->outputs()) {
+    if (graph.Writer(index) == Graph::kNone) {
+      return Refuse(kName, "nothing writes the network's output");
     }
   }
   return true;

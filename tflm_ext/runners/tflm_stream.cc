@@ -10,6 +10,7 @@
 
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/schema/schema_generated.h"
+#include "tflm_ext/ops/verify_model.h"
 #include "tflm_ext/runners/tflm_model.h"
 
 namespace tfmpq {
@@ -24,24 +25,25 @@ int Fail(const char* message) {
   return 1;
 }
 
-/* Returns the content of a file, aligned; nullptr if it cannot be read. */
-const void* ReadModel(const char* path) {
+/* Returns the content of a file, aligned; no data if it cannot be read. */
+ModelBytes ReadModel(const char* path) {
   std::FILE* const file = std::fopen(path, "rb");
-  if (file == nullptr) return nullptr;
+  if (file == nullptr) return {nullptr, 0};
   std::fseek(file, 0, SEEK_END);
   const long num_bytes = std::ftell(file);
   std::rewind(file);
-  void* data = nullptr;
-  if (num_bytes > 0) {
-    const size_t size = static_cast<size_t>(num_bytes);
-    data = std::aligned_alloc(kAlignment, (size / kAlignment + 1) * kAlignment);
+  uint8_t* data = nullptr;
+  const size_t size = num_bytes > 0 ? static_cast<size_t>(num_bytes) : 0;
+  if (size > 0) {
+    data = static_cast<uint8_t*>(
+        std::aligned_alloc(kAlignment, (size / kAlignment + 1) * kAlignment));
     if (data != nullptr && std::fread(data, 1, size, file) != size) {
       std::free(data);
       data = nullptr;
     }
   }
   std::fclose(file);
-  return data;
+  return {data, size};
 }
 
 int RunImages(tflm::MicroInterpreter& interpreter) {
@@ -62,8 +64,11 @@ int RunImages(tflm::MicroInterpreter& interpreter) {
 }
 
 int Run(const char* path) {
-  const void* const data = ReadModel(path);
-  if (data == nullptr) return Fail("the model cannot be read");
+  const ModelBytes model = ReadModel(path);
+  if (model.data == nullptr) return Fail("the model cannot be read");
+  if (VerifyModel(model.data, model.num_bytes) != kTfLiteOk) {
+    return Fail("the model is refused");
+  }
   uint8_t* const arena =
       static_cast<uint8_t*>(std::aligned_alloc(kAlignment, kArenaBytes));
   if (arena == nullptr) return Fail("there is no memory for the arena");
@@ -71,8 +76,8 @@ int Run(const char* path) {
   if (RegisterModelOps(resolver) != kTfLiteOk) {
     return Fail("the ops cannot be registered");
   }
-  tflm::MicroInterpreter interpreter(tflm::GetModel(data), resolver, arena,
-                                     kArenaBytes);
+  tflm::MicroInterpreter interpreter(tflm::GetModel(model.data), resolver,
+                                     arena, kArenaBytes);
   if (interpreter.AllocateTensors() != kTfLiteOk) {
     return Fail("the model cannot be allocated");
   }

@@ -181,7 +181,7 @@ class LinearMemory:
     return Row(coefficients, limit, products)
 
   def _groups_in_layers(self, largest: int) -> list[tuple[str, ...]]:
-    """Returns sets of 2 up to `largest` tensors of a layer, small ones first."""
+    """Returns sets of 2 to `largest` tensors of a layer, small ones first."""
     groups: dict[tuple[str, ...], None] = {}
     for size in range(2, largest + 1):
       for layer in self._problem.network.layers:

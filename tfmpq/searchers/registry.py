@@ -29,6 +29,7 @@ def create(name: str, ddpg_start: str = "none") -> Searcher:
       GreedySearcher(),
       IlpSearcher(),
       RandomSearcher(),
+      RandomSearcher(grows=False),
       RuleBasedSearcher(),
   )
   by_name: dict[str, Searcher] = {s.name: s for s in searchers}

@@ -28,7 +28,9 @@ from tfmpq.specs import TensorKind
 from tfmpq.specs import TensorSpec
 
 SEARCH_TENSORS = ('weights', 'activations', 'both')
-OBJECTIVES = ('cross_entropy', 'accuracy')
+OBJECTIVES = ('cross_entropy', 'accuracy', 'kl', 'agreement')
+# Of these, less is better.
+_LOSSES = ('cross_entropy', 'kl')
 _KINDS = {
     'weights': (TensorKind.WEIGHT,),
     'activations': (TensorKind.ACTIVATION,),
@@ -74,8 +76,9 @@ class SearchProblem:
     search_tensors: 'weights', 'activations' or 'both'; the other tensors stay
       at 8 bits (tensors with `fixed_bits` at theirs).
     bit_widths: the widths to choose from, ascending.
-    objective: 'cross_entropy' (its negative is the reward; it separates
-      policies better) or 'accuracy'.
+    objective: figure of an Evaluation that is the reward: 'cross_entropy' or
+      'kl' (their negatives; they separate policies better), 'accuracy' or
+      'agreement'.
     weights: what accuracy and resources are worth, instead of `objective`.
     evaluator: what `evaluate` measures, in words or as a hash: data, number
       of images, weights. A saved search goes on only with an equal one.
@@ -219,10 +222,13 @@ class SearchProblem:
 
   def reward(self, evaluation: Evaluation) -> float:
     """The objective; ValueError if it is not a finite number."""
-    if self.objective == 'accuracy':
-      reward = evaluation.accuracy
-    else:
-      reward = -evaluation.cross_entropy
+    figure = getattr(evaluation, self.objective)
+    if figure is None:
+      raise ValueError(
+          f"the objective '{self.objective}' needs an evaluator that asks the "
+          f'float network, received {evaluation}'
+      )
+    reward = -figure if self.objective in _LOSSES else figure
     if not math.isfinite(reward):
       raise ValueError(f'evaluate returned no finite reward: {evaluation}')
     return reward
