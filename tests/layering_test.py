@@ -24,29 +24,27 @@ _LAYERS = (
     """arena_buffers arena_memory budget_message calibrated_network
     fastest_policy float_ends float_network kernel_targets latency_model
     latency_table memory_model memory_planner network_specs offset_search
-    packing paper_memory quantization quantized_network ram_model timed_memory tflm_arena
-    tflm_custom_memory tflm_structures weight_layouts""",
+    packing paper_memory paper_study quantization quantized_network ram_model
+    timed_memory tflm_arena tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
     episode_finetuning evaluation evaluation_cache evaluation_recipe evaluators
-    executors
-    fashion_mnist finetuning float_ops float_statistics float_training
+    executors fashion_mnist finetuning float_ops float_statistics float_training
     float_weights graph_draft inverted_residuals keras_graph keras_layers
-    labelled_files mobilenet
-    models qat quantized_forward quantizers rank_statistics ray_pool
-    reference_ops reproducibility searchers searchers.budget_growth
-    searchers.budget_repair searchers.ddpg searchers.demonstrations
-    searchers.environment searchers.episode_log searchers.episode_loop
-    searchers.evolution searchers.exhaustive searchers.exploration
-    searchers.greedy searchers.ilp searchers.integer_program
-    searchers.linear_memory searchers.mlp searchers.observation
-    searchers.random_search searchers.registry searchers.replay_buffer
-    searchers.reward_scaling searchers.rule_based searchers.search_state
-    searchers.searcher searchers.sensitivity tiny_models training_batches
-    weight_rounding worker_pool""",
+    labelled_files mobilenet models qat quantized_forward quantizers
+    rank_statistics ray_pool reference_ops reproducibility searchers
+    searchers.budget_growth searchers.budget_repair searchers.ddpg
+    searchers.demonstrations searchers.environment searchers.episode_log
+    searchers.episode_loop searchers.evolution searchers.exhaustive
+    searchers.exploration searchers.front searchers.greedy searchers.ilp
+    searchers.integer_program searchers.linear_memory searchers.mlp
+    searchers.observation searchers.random_search searchers.registry
+    searchers.replay_buffer searchers.reward_scaling searchers.rule_based
+    searchers.search_state searchers.searcher searchers.sensitivity tiny_models
+    training_batches weight_rounding worker_pool""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer comparison elf_sections firmware
-    float_models latency_measuring lowering report report_page
+    float_models front_report latency_measuring lowering report report_page
     reward_correlation svg_charts tflite_builtin tflite_builtin_reference
     tflite_builtin_shapes tflite_file tflite_graph tflite_keras tflite_layout
     tflite_options tflite_reader tflite_writer tflm_builtin_memory
@@ -54,8 +52,8 @@ _LAYERS = (
     # L4: command-line modules and what they share.
     """choice_flags command_line compare deploy deploying deployment evaluate
     experiment experiment_flags export exporting finetune firmware_package
-    host_programs interpreter latency package_texts pretrain pretraining
-    program_errors progress reporting reward_study search searching
+    fronts host_programs interpreter latency memory_tables package_texts pretrain
+    pretraining program_errors progress reporting reward_study search searching
     source_closure stages tflm_deployment training_phases""",
 )
 
