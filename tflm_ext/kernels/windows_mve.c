@@ -280,7 +280,7 @@ static void init_short(tfmpq_windows* windows) {
     const uint32_t bit = code % num_channels * bits;
     windows->lane_offsets[i] =
         (uint8_t)(code / num_channels * windows->pixel_bytes + bit / 8);
-    windows->lane_shifts[i] = (int8_t) - (int32_t)(bit % 8);
+    windows->lane_shifts[i] = (int8_t)-(int32_t)(bit % 8);
   }
 }
 
