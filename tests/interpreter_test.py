@@ -1,6 +1,7 @@
 """The interpreter gives the integer network's logits on every backend."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tfmpq import tflite_builtin_reference
 from tfmpq import tflite_file
 from tfmpq import tflite_writer
 
+_ROOT = pathlib.Path(__file__).absolute().parents[1]
 _TFLM_ROOT = tflm_sdk.root()
 _HAS_TFLM = _TFLM_ROOT is not None
 _needs_tflm = pytest.mark.skipif(
@@ -168,3 +170,25 @@ def test_a_program_that_fails_is_reported(run, network, tmp_path):
   with pytest.raises(interpreter.InterpreterError, match='status 3') as info:
     program.run_codes(_codes(network))
   assert 'something broke' in str(info.value)
+
+
+def test_example_of_the_readme_runs(
+    network, run, monkeypatch, tmp_path, capsys
+):
+  readme = (_ROOT / 'README.md').read_text()
+  (example,) = [
+      block
+      for block in re.findall(r'```python\n(.*?)```', readme, re.DOTALL)
+      if 'Interpreter(' in block
+  ]
+  (folder,) = re.findall(r"Interpreter\('(.*)'\)", example)
+  (tmp_path / folder).parent.mkdir()
+  (tmp_path / folder).symlink_to(run)
+  monkeypatch.chdir(tmp_path)
+  pixels = (_codes(network).astype(np.int16) + 128).astype(np.uint8)
+  names = {'images': pixels}
+  exec(example, names)  # pylint: disable=exec-used
+  expected = interpreter.Interpreter(run, backend='c').run(pixels)
+  np.testing.assert_array_equal(names['logits'], expected)
+  backend = 'tflm' if _HAS_TFLM else 'c'
+  assert capsys.readouterr().out.startswith(f"{backend} TensorDetails(name='")
