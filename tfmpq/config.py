@@ -16,40 +16,8 @@ from tfmpq import budgets
 from tfmpq import specs
 from tfmpq.config_parts import field as _field
 from tfmpq.config_parts import Part as _Part
+from tfmpq.data_config import DataConfig
 from tfmpq.latency_config import LatencyConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig(_Part):
-  """Images and labels."""
-
-  dataset: str = _field(
-      'fashion_mnist',
-      'fashion_mnist, tfds:<name>, folder:<path>, npz:<path> or csv:<path>.',
-  )
-  data_dir: str = _field(
-      '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
-  )
-  download: bool = _field(
-      False, 'Allow tfds to download the data set if it is not prepared.'
-  )
-  num_reward_images: int = _field(
-      2000,
-      'Images of the reward split that score a policy in the search.',
-      minimum=1,
-  )
-  reward_split: str = _field(
-      'held_out',
-      "Where reward images come from: 'held_out' of the training images, or "
-      "'train', the training images themselves; for samples on which nothing "
-      'is trained.',
-      ('held_out', 'train'),
-  )
-  num_calibration_images: int = _field(
-      512,
-      'Unlabelled training images for ranges and channel statistics.',
-      minimum=1,
-  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +210,7 @@ class FinetuneConfig(_Part):
 
   finetune_epochs: int = _field(
       6,
-      'Passes over the training split; 0: the calibrated network is the result.',
+      'Passes over the training split; 0: the network is calibrated only.',
       minimum=0,
   )
   four_bit_epochs: int = _field(

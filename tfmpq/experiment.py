@@ -70,9 +70,10 @@ class Experiment:
 
   @property
   def _image_size(self) -> tuple[int, int] | None:
-    """(height, width) that the network dictates, if it comes from a file."""
-    if not self.config.model.float_model:
-      return None
+    """(height, width) of --image_size, or that the network's file dictates."""
+    asked = self.config.data.height_and_width()
+    if asked is not None or not self.config.model.float_model:
+      return asked
     height, width, _ = self.spec.tensor(self.spec.input).shape
     return height, width
 

@@ -1,0 +1,19 @@
+r"""MnasNet-B1 0.25@224 on ImageNet: 512kB of FLASH, weights alone, per channel.
+
+Command:
+  ./bazelw run //tfmpq:search -- \
+      --config=paper_mnasnet_b1_512kB_weights_per_channel \
+      --weights=FLOAT_WEIGHTS.npz
+Source: No source that is known to us has a figure.
+Measured: not measured; ImageNet and float weights are needed.
+Expected: about 2 h on one A100, an estimate from multiply-accumulates and from
+  3,000 images per second of input, not measured.
+"""
+
+from tfmpq import config
+from tfmpq import paper_rows
+
+
+def get_config() -> config.ExperimentConfig:
+  """Returns the experiment."""
+  return paper_rows.row('paper_mnasnet_b1_512kB_weights_per_channel').config()

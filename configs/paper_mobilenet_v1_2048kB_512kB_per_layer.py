@@ -1,0 +1,20 @@
+r"""MobileNetV1 0.75@224: 2048kB of FLASH and 512kB of RAM, per layer.
+
+Command:
+  ./bazelw run //tfmpq:search -- \
+      --config=paper_mobilenet_v1_2048kB_512kB_per_layer \
+      --weights=FLOAT_WEIGHTS.npz
+Source: 68.4 % Top-1 (arXiv:2008.05124 (abstract), of a MobileNetV1; its
+  predecessor 68.0).
+Measured: not measured; ImageNet and float weights are needed.
+Expected: about 3 h on one A100, an estimate from multiply-accumulates and from
+  3,000 images per second of input, not measured.
+"""
+
+from tfmpq import config
+from tfmpq import paper_rows
+
+
+def get_config() -> config.ExperimentConfig:
+  """Returns the experiment."""
+  return paper_rows.row('paper_mobilenet_v1_2048kB_512kB_per_layer').config()

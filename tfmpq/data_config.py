@@ -1,0 +1,62 @@
+"""The part of an ExperimentConfig that is about images and labels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfmpq.config_parts import field as _field
+from tfmpq.config_parts import Part as _Part
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Part):
+  """Images and labels."""
+
+  dataset: str = _field(
+      'fashion_mnist',
+      'fashion_mnist, tfds:<name>, folder:<path>, npz:<path> or csv:<path>.',
+  )
+  data_dir: str = _field(
+      '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
+  )
+  download: bool = _field(
+      False, 'Allow tfds to download the data set if it is not prepared.'
+  )
+  image_size: str = _field(
+      '',
+      "HEIGHT,WIDTH to which images are resized, such as '224,224'; empty: as "
+      'they are, or what the network of --float_model reads.',
+  )
+  num_reward_images: int = _field(
+      2000,
+      'Images of the reward split that score a policy in the search.',
+      minimum=1,
+  )
+  reward_split: str = _field(
+      'held_out',
+      "Where reward images come from: 'held_out' of the training images, or "
+      "'train', the training images themselves; for samples on which nothing "
+      'is trained.',
+      ('held_out', 'train'),
+  )
+  num_calibration_images: int = _field(
+      512,
+      'Unlabelled training images for ranges and channel statistics.',
+      minimum=1,
+  )
+
+  def __post_init__(self):
+    super().__post_init__()
+    self.height_and_width()
+
+  def height_and_width(self) -> tuple[int, int] | None:
+    """Returns image_size as numbers, None if it is empty."""
+    if not self.image_size:
+      return None
+    words = [word.strip() for word in self.image_size.split(',')]
+    if len(words) != 2 or not all(w.isdigit() and int(w) for w in words):
+      raise ValueError(
+          "image_size: expected HEIGHT,WIDTH such as '224,224', received "
+          f'{self.image_size!r}'
+      )
+    return int(words[0]), int(words[1])
