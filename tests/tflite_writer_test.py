@@ -282,6 +282,25 @@ def test_scales_that_float32_cannot_hold_are_refused():
     _write(network)
 
 
+def test_layers_that_could_overflow_with_other_weights_are_refused():
+  network = mixed_network.mixed_network(2)
+  old = network.constants['conv/1:a']
+  # Without weights and bias no shift overflows; TFLM's ops see no weights.
+  layer = dataclasses.replace(
+      old,
+      weight_codes=np.zeros_like(old.weight_codes),
+      weight_zero_points=np.zeros_like(old.weight_zero_points),
+      bias=np.zeros_like(old.bias),
+      rescale=dataclasses.replace(old.rescale, pre_shift=29),
+  )
+  network = dataclasses.replace(
+      network,
+      constants={**network.constants, 'conv/1:a': layer},
+  )
+  with pytest.raises(ValueError, match="'conv/1:a', whatever its weights are"):
+    _write(network)
+
+
 def test_layers_that_would_share_a_name_are_refused():
   network = mixed_network.mixed_network(2)
   # The max pool's output is called like the layer after it.

@@ -126,6 +126,39 @@ def accumulator_bound(
   return int((bias + (magnitude + zero_points) * largest_code).max())
 
 
+def check_for_any_weights(network: QuantizedNetwork) -> None:
+  """Raises ValueError if a layer could overflow with other weights.
+
+  The ops for TFLite Micro check sums before they run, and do not read weights
+  for that: with the largest codes in place of a layer's weights, no
+  accumulator may leave int32, either. (tflm_ext/README.md gives the formula.)
+  """
+  for layer in network.spec.layers:
+    constants = network.constants[layer.name]
+    if not isinstance(constants, WeightedLayer):
+      continue
+    bits = network.policy.bits(network.spec, layer.weight)
+    worst = dataclasses.replace(
+        constants,
+        weight_codes=np.full_like(
+            constants.weight_codes, -128 if bits == 8 else 2**bits - 1
+        ),
+    )
+    bound = accumulator_bound(
+        worst,
+        network.spec.tensor(layer.output).shape[2],
+        network.params[layer.inputs[0]].bits,
+    )
+    try:
+      quantization.check_rescale(
+          bound, network.params[layer.output], constants.rescale
+      )
+    except ValueError as e:
+      raise ValueError(
+          f"layer '{layer.name}', whatever its weights are: {e}"
+      ) from e
+
+
 def channel_major(codes: np.ndarray, num_channels: int) -> np.ndarray:
   """Returns weights as [C_out, taps], whatever the op.
 

@@ -56,13 +56,15 @@ def write(
 
   Raises:
     ValueError: the plan is not valid for the network, input or output have
-      not 8 bits, a scale is no float32, or two names would be the same.
+      not 8 bits, a scale is no float32, two names would be the same, or a
+      layer could overflow with other weights.
   """
   buffers = memory_planner.activation_buffers(
       network.spec, network.policy, in_place=True, target=target
   )
   activations = {tensor.name for tensor in network.spec.activations}
   plan.check([b for b in buffers if b.name in activations])
+  quantized_network.check_for_any_weights(network)
   return tflite_layout.serialize(_model(network, plan.offsets, target))
 
 
