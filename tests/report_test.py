@@ -60,7 +60,11 @@ def _inputs(name: str = 'test') -> report.ReportInputs:
               'arena_bytes': 640,
               'predicted': {'ram_bytes': 1712, 'flash_bytes': flash_bytes},
           }
-          for name, flash_bytes in (('tflm', 7008), ('tflm_builtin', 8016))
+          for name, flash_bytes in (
+              ('tflm_dsp', 7008),
+              ('tflm_mve', 7024),
+              ('tflm_builtin', 8016),
+          )
       },
       accuracy={
           key: evaluation.Evaluation(0.9, 0.3, 10000)
@@ -218,3 +222,14 @@ def test_episodes_are_labelled_with_whole_numbers():
       '7',
       '9',
   ]
+
+
+def test_summary_sets_both_kinds_of_ops_side_by_side():
+  content = report.build(_inputs())
+  lines = report.summary(content).splitlines()
+  sizes = {line.split()[0]: line.split()[-1] for line in lines}
+  assert sizes['tflm_dsp'] == '7,008'
+  assert sizes['tflm_mve'] == '7,024'
+  assert sizes['tflm_builtin'] == '8,016'
+  del content['exports']['tflm_builtin']
+  assert 'tflm' not in report.summary(content)

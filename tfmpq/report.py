@@ -194,13 +194,11 @@ def summary(report: Mapping[str, Any]) -> str:
       f'{footprint["ram_bytes_predicted"]:>12,}'
       f'{footprint["flash_bytes_written"]:>13,}',
   ]
-  for name in ('tflm', 'tflm_builtin'):
-    if 'tflm_builtin' in report['exports']:
-      entry = report['exports'][name]
-      lines.append(
-          f'{name:26}{"":>10}{entry["predicted"]["ram_bytes"]:>12,}'
-          f'{entry["flash_bytes"]:>13,}'
-      )
+  for name, entry in _compared_exports(report):
+    lines.append(
+        f'{name:26}{"":>10}{entry["predicted"]["ram_bytes"]:>12,}'
+        f'{entry["flash_bytes"]:>13,}'
+    )
   for run in report['runs']:
     equal = 'equal' if run['logits_equal'] else 'DIFFERENT'
     lines.append(
@@ -210,6 +208,18 @@ def summary(report: Mapping[str, Any]) -> str:
         f'{figure(run["instructions"])} instructions, logits {equal}'
     )
   return '\n'.join(lines)
+
+
+def _compared_exports(report) -> list[tuple[str, Mapping[str, Any]]]:
+  """Returns what TFLM runs on the cores, if both kinds of ops were written."""
+  exports = report['exports']
+  if 'tflm_builtin' not in exports:
+    return []
+  names = [
+      'tflm' if target == 'portable' else f'tflm_{target}'
+      for target in report['budget']['targets']
+  ]
+  return [(name, exports[name]) for name in (*names, 'tflm_builtin')]
 
 
 def figure(value: int | None) -> str:
