@@ -67,7 +67,7 @@ def test_mistakes_are_explained(values, message):
         ('episodes', 1),
         ('seed', 0),
         ('threads', 1),
-        ('finetune_epochs', 1),
+        ('finetune_epochs', 0),
         ('four_bit_epochs', 0),
         ('patience', 1),
         ('batch_size', 1),

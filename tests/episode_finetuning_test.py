@@ -16,7 +16,7 @@ from tfmpq import specs
 @pytest.fixture(scope='module', name='parts')
 def _parts():
   """(recipe with training, recipe without); the labels are the network's."""
-  network = calibration_models.network('bottlenecks')
+  network = calibration_models.network('residual')
   shape = network.spec.tensor(network.spec.input).shape
 
   def examples(count, seed):
@@ -25,11 +25,11 @@ def _parts():
     labels = logits.reshape(count, -1).argmax(axis=1).astype(np.int32)
     return datasets.Examples(images, labels)
 
-  reward, train = examples(300, 2), examples(30 * 32, 3)
+  reward, train = examples(300, 2), examples(40 * 32, 3)
   calibration = calibration_models.images(shape, 64, seed=1)
   tables = calibration_tables.build(network, calibration, False)
   settings = episode_finetuning.EpisodeFinetuning(
-      train, batch_size=32, learning_rate=1e-3, distillation=1.0, seed=1
+      train, batch_size=32, learning_rate=3e-3, distillation=1.0, seed=1
   )
   with pytest.MonkeyPatch.context() as patched:
     # It sets the threads of a process that has just begun.
@@ -50,16 +50,16 @@ def _parts():
 
 def test_training_brings_a_policy_nearer_to_the_float_network(parts):
   trained, untrained = parts
-  spec = calibration_models.network('bottlenecks').spec
+  spec = calibration_models.network('residual').spec
   policy = specs.QuantizationPolicy.uniform(spec, 2, 2)
   after, before = trained(policy), untrained(policy)
   assert after.num_images == before.num_images == 300
-  assert after.kl < 0.9 * before.kl
+  assert after.kl < 0.7 * before.kl
 
 
 def test_equal_policies_give_equal_evaluations(parts):
   trained, _ = parts
-  network = calibration_models.network('bottlenecks')
+  network = calibration_models.network('residual')
   rng = np.random.default_rng(1)
   first, other = (
       calibration_models.random_policy(network.spec, rng) for _ in range(2)
