@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tensorflow/lite/schema/schema_generated.h"
+#include "tflm_ext/ops/tflm.h"
 
 namespace tfmpq {
 namespace {
@@ -37,7 +38,7 @@ void Append(const flatbuffers::Vector<T>* vector,
 }
 
 // Appends options more than once: there is most to find.
-void AppendOperators(const tflite::SubGraph* subgraph,
+void AppendOperators(const tflm::SubGraph* subgraph,
                      std::vector<Region>* regions) {
   if (subgraph->operators() == nullptr) return;
   for (const auto* op : *subgraph->operators()) {
@@ -47,7 +48,7 @@ void AppendOperators(const tflite::SubGraph* subgraph,
   }
 }
 
-std::vector<Region> Regions(const tflite::Model* model) {
+std::vector<Region> Regions(const tflm::Model* model) {
   std::vector<Region> regions;
   if (model->subgraphs() == nullptr) return regions;
   for (const auto* subgraph : *model->subgraphs()) {
@@ -91,8 +92,8 @@ bool MutateModel(uint8_t* data, size_t size, unsigned int seed) {
   std::memcpy(copy, data, size);
   flatbuffers::Verifier verifier(static_cast<uint8_t*>(copy), size);
   bool is_mutated = false;
-  if (tflite::VerifyModelBuffer(verifier)) {
-    const std::vector<Region> regions = Regions(tflite::GetModel(copy));
+  if (tflm::VerifyModelBuffer(verifier)) {
+    const std::vector<Region> regions = Regions(tflm::GetModel(copy));
     Random random(seed);
     const size_t count = random.Below(4) == 0 ? 2 : 1;
     for (size_t i = 0; !regions.empty() && i < count; ++i) {

@@ -55,7 +55,7 @@ void PrintEvals() {
 }
 
 // Returns the op of the model that has been evaluated least.
-int CountEvals(const tflite::Model* model) {
+int CountEvals(const tflm::Model* model) {
   int rarest = 0;
   unsigned long least = ~0ul;
   for (const auto* op : *model->subgraphs()->Get(0)->operators()) {
@@ -112,7 +112,7 @@ int Check(const void* model, const Resolver& resolver, bool is_valid) {
     if (CapturedLog()[0] == '\0') Fail("refused without a message");
     return -1;
   }
-  const int rarest = CountEvals(tflite::GetModel(model));
+  const int rarest = CountEvals(tflm::GetModel(model));
   Run(model, resolver, 0xff, &second);
   if (second.status != kTfLiteOk) Fail("refused the second time");
   if (is_valid &&

@@ -9,21 +9,21 @@ namespace tfmpq {
 namespace {
 
 // Returns the bits of an element; 0 of types that are not known.
-int ElementBits(tflite::TensorType type) {
+int ElementBits(tflm::TensorType type) {
   switch (type) {
-    case tflite::TensorType_INT4:
+    case tflm::TensorType_INT4:
       return 4;
-    case tflite::TensorType_BOOL:
-    case tflite::TensorType_INT8:
-    case tflite::TensorType_UINT8:
+    case tflm::TensorType_BOOL:
+    case tflm::TensorType_INT8:
+    case tflm::TensorType_UINT8:
       return 8;
-    case tflite::TensorType_INT16:
+    case tflm::TensorType_INT16:
       return 16;
-    case tflite::TensorType_FLOAT32:
-    case tflite::TensorType_INT32:
-    case tflite::TensorType_UINT32:
+    case tflm::TensorType_FLOAT32:
+    case tflm::TensorType_INT32:
+    case tflm::TensorType_UINT32:
       return 32;
-    case tflite::TensorType_INT64:
+    case tflm::TensorType_INT64:
       return 64;
     default:
       return 0;

@@ -6,6 +6,7 @@
 
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tflm_ext/ops/options.h"
+#include "tflm_ext/ops/tflm.h"
 
 namespace tfmpq {
 
@@ -31,10 +32,10 @@ struct Graph {
   int NumOperators() const {
     return static_cast<int>(subgraph->operators()->size());
   }
-  const tflite::Tensor* GetTensor(int index) const {
+  const tflm::Tensor* GetTensor(int index) const {
     return subgraph->tensors()->Get(static_cast<uint32_t>(index));
   }
-  const tflite::Operator* GetOperator(int index) const {
+  const tflm::Operator* GetOperator(int index) const {
     return subgraph->operators()->Get(static_cast<uint32_t>(index));
   }
 
@@ -62,8 +63,8 @@ struct Graph {
   // Returns whether the tensor's quantization field has a zero point.
   bool QuantizedZeroPoint(int tensor, int* zero_point) const;
 
-  const tflite::Model* model = nullptr;
-  const tflite::SubGraph* subgraph = nullptr;
+  const tflm::Model* model = nullptr;
+  const tflm::SubGraph* subgraph = nullptr;
 };
 
 }  // namespace tfmpq

@@ -72,7 +72,7 @@ bool CheckOffsets(const Graph& graph, const Plan& plan) {
   return true;
 }
 
-bool CheckPlan(const Graph& graph, const tflite::Metadata& metadata) {
+bool CheckPlan(const Graph& graph, const tflm::Metadata& metadata) {
   const auto* buffers = graph.model->buffers();
   if (metadata.buffer() >= buffers->size() ||
       buffers->Get(metadata.buffer()) == nullptr ||
@@ -96,7 +96,7 @@ bool CheckPlan(const Graph& graph, const tflite::Metadata& metadata) {
 bool CheckPlans(const Graph& graph) {
   const auto* metadata = graph.model->metadata();
   if (metadata == nullptr) return true;
-  for (const tflite::Metadata* entry : *metadata) {
+  for (const tflm::Metadata* entry : *metadata) {
     if (entry == nullptr || entry->name() == nullptr) continue;
     if (std::strcmp(entry->name()->c_str(), kPlan) != 0) continue;
     if (!CheckPlan(graph, *entry)) return false;

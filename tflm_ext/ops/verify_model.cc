@@ -18,7 +18,7 @@ constexpr int kSchemaVersion = 3;
 
 // Checks what is known of a tensor by itself.
 bool CheckTensor(const Graph& graph, int index) {
-  const tflite::Tensor* tensor = graph.GetTensor(index);
+  const tflm::Tensor* tensor = graph.GetTensor(index);
   if (tensor == nullptr || tensor->shape() == nullptr) {
     return Refuse(kName, "a tensor has no shape");
   }
@@ -51,7 +51,7 @@ bool CheckTensors(const Graph& graph) {
   const auto* buffers = graph.model->buffers();
   for (int i = 0; i < graph.NumTensors(); ++i) {
     if (!CheckTensor(graph, i)) return false;
-    const tflite::Tensor* tensor = graph.GetTensor(i);
+    const tflm::Tensor* tensor = graph.GetTensor(i);
     if (!ExpectRange(kName, "buffer of a tensor", 0,
                      int64_t{buffers->size()} - 1, tensor->buffer()) ||
         buffers->Get(tensor->buffer()) == nullptr) {
@@ -62,7 +62,7 @@ bool CheckTensors(const Graph& graph) {
                   buffers->Get(tensor->buffer())->data()->size())) {
         return false;
       }
-    } else if (tensor->type() == tflite::TensorType_INT4) {
+    } else if (tensor->type() == tflm::TensorType_INT4) {
       return Refuse(kName, "an activation of type INT4 is not supported");
     }
   }
@@ -89,7 +89,7 @@ bool CheckIndices(const Graph& graph, const Graph::Indices* indices,
 bool CheckOperators(const Graph& graph) {
   const auto* codes = graph.model->operator_codes();
   for (int i = 0; i < graph.NumOperators(); ++i) {
-    const tflite::Operator* op = graph.GetOperator(i);
+    const tflm::Operator* op = graph.GetOperator(i);
     if (op == nullptr) return Refuse(kName, "an operator is missing");
     if (!ExpectRange(kName, "op code of an operator", 0,
                      int64_t{codes->size()} - 1, op->opcode_index()) ||
@@ -190,7 +190,7 @@ bool CheckActivations(const Graph& graph) {
   return true;
 }
 
-bool CheckGraph(const tflite::Model* model, Graph* graph) {
+bool CheckGraph(const tflm::Model* model, Graph* graph) {
   if (!Expect(kName, "version of the schema", kSchemaVersion,
               model->version())) {
     return false;
@@ -220,10 +220,10 @@ bool CheckFile(const void* data, size_t num_bytes, Graph* graph) {
     return false;
   }
   flatbuffers::Verifier verifier(static_cast<const uint8_t*>(data), num_bytes);
-  if (!tflite::VerifyModelBuffer(verifier)) {
+  if (!tflm::VerifyModelBuffer(verifier)) {
     return Refuse(kName, "no .tflite, or a damaged one");
   }
-  return CheckGraph(tflite::GetModel(data), graph);
+  return CheckGraph(tflm::GetModel(data), graph);
 }
 
 }  // namespace
