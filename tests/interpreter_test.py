@@ -8,6 +8,7 @@ import pytest
 
 from tests import mixed_network
 from tests import mobilenet_specs
+from tests import random_specs
 from tests import tflm_sdk
 from tfmpq import host_programs
 from tfmpq import interpreter
@@ -130,6 +131,34 @@ def test_builtin_ops_give_the_codes_of_their_reference(tmp_path):
   program = interpreter.Interpreter(path)
   assert program.backend == 'tflm'
   np.testing.assert_array_equal(program.run_codes(codes), expected)
+
+
+@_needs_tflm
+def test_random_networks_of_builtin_ops_give_the_codes_of_their_reference(
+    tmp_path,
+):
+  path = tmp_path / run_dir.TFLITE_BUILTIN
+  seen = set()
+  for seed in range(60):
+    print(f'seed {seed}')
+    rng = np.random.default_rng(seed)
+    spec = random_specs.random_spec(rng)
+    bits = {t.name: int(rng.choice([4, 8])) for t in spec.weights}
+    policy = specs.QuantizationPolicy.uniform(spec, 8, 8).with_bits(bits)
+    network = mixed_network.random_network(spec, policy, False, rng)
+    try:
+      data = tflite_builtin.write(network)
+    except ValueError:
+      continue  # padding of a pool for which there is no builtin op
+    path.write_bytes(data)
+    codes = _codes(network, 3)
+    model = tflite_file.parse(data)
+    np.testing.assert_array_equal(
+        interpreter.Interpreter(path).run_codes(codes),
+        tflite_builtin_reference.run(model, codes),
+    )
+    seen |= {operator.builtin for operator in model.operators}
+  assert seen == set(tflite_file.BUILTIN_OPS)
 
 
 def test_programs_are_built_once(run, monkeypatch):
