@@ -21,11 +21,11 @@ _LAYERS = (
     objective_weights run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
-    fastest_policy float_ends float_network kernel_targets latency_model
-    latency_table memory_model memory_planner network_specs offset_search
-    packing paper_memory paper_rows paper_study quantization quantized_network
-    ram_model timed_memory tflm_arena tflm_custom_memory tflm_structures
-    weight_layouts""",
+    fastest_policy float_ends float_network kernel_targets kmeans_weights
+    latency_model latency_table memory_model memory_planner network_specs
+    offset_search packing paper_memory paper_rows paper_study published_accuracy
+    quantization quantized_network ram_model timed_memory tflm_arena
+    tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
     episode_finetuning evaluation evaluation_cache evaluation_recipe evaluators
@@ -52,9 +52,10 @@ _LAYERS = (
     # L4: command-line modules and what they share.
     """choice_flags command_line compare deploy deploying deployment evaluate
     experiment experiment_flags export exporting finetune firmware_package
-    fronts host_programs interpreter latency memory_tables package_texts pretrain
-    pretraining program_errors progress reporting reproduce reward_study search
-    searching source_closure stages tflm_deployment training_phases""",
+    fronts host_programs interpreter kmeans latency memory_tables package_texts
+    pretrain pretraining program_errors progress reporting reproduce
+    reward_study search searching source_closure stages tflm_deployment
+    training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4

@@ -105,3 +105,18 @@ def test_nothing_can_be_widened_in_the_widest_policy():
     for width in specs.BIT_WIDTHS:
       if width > bits[tensor.name]:
         assert not problem.fits(policy.with_bits({tensor.name: width}))
+
+
+def _best_rows():
+  text = _COMMITTED.read_text().split('## Best network of 8 bits')[1]
+  rows = [r.strip('|').split('|') for r in text.splitlines() if '|' in r]
+  return {(r[0].strip(), r[1].strip()): r[2].strip() for r in rows[2:]}
+
+
+def test_best_network_of_8_bits_is_that_of_the_papers():
+  rows = _best_rows()
+  assert len(rows) == 7 * 3
+  # arXiv:1905.13082 compares with 0.5@192: 60.4 % after QAT with 8 bits.
+  best = rows['2048kB / 512kB', 'mobilenet_v1']
+  assert best.startswith('0.5@192, 61.7 % (442,368 / ')
+  assert rows['512kB / any RAM', 'mobilenet_v2'] == '-'

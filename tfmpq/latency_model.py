@@ -69,7 +69,7 @@ class LatencyModel:
     self._counts = table.counts
     self._per_channel = per_channel_zero_points
     self._how_to_measure = how_to_measure
-    self._known: dict[tuple, int] = {}
+    self._known: dict[tuple[str, tuple[int, ...]], int] = {}
     self._layers = tuple(
         (layer, geometry(network, layer), layer_tensors(network, layer))
         for layer in network.layers
@@ -86,9 +86,10 @@ class LatencyModel:
     total = 0
     for layer, shape, names in self._layers:
       # Hashing a LayerCall takes longer than everything else here.
-      key = (layer.name, *(bits[name] for name in names))
+      widths = tuple(bits[name] for name in names)
+      key = (layer.name, widths)
       if key not in self._known:
-        self._known[key] = self._count(layer, shape, key[1:])
+        self._known[key] = self._count(layer, shape, widths)
       total += self._known[key]
     return total
 

@@ -19,7 +19,7 @@ class SpecBuilder:
   def __init__(self, shape: tuple[int, int, int]):
     self.shape = shape
     self.last = 'input'
-    self._layers = []
+    self._layers: list[specs.LayerSpec] = []
     self._tensors = [
         specs.TensorSpec(
             'input', specs.TensorKind.ACTIVATION, shape, True, fixed_bits=8
