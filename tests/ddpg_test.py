@@ -273,3 +273,14 @@ def test_no_noise_returns_the_mean():
 def test_mean_outside_the_interval_is_refused():
   with pytest.raises(ValueError, match='expected a mean'):
     truncated_normal(float('nan'), 0.1, _rng())
+
+
+def test_actor_learns_to_imitate():
+  config = DdpgConfig(hidden_units=(64,), actor_learning_rate=3e-3)
+  agent = DdpgAgent(config, 2, _rng())
+  observations, wanted = np.array(_OBSERVATIONS), np.array([[0.9], [0.2]])
+  agent.imitate(observations, wanted, 1000)
+  actions = [agent.action(o) for o in observations]
+  np.testing.assert_allclose(actions, wanted[:, 0], atol=0.05)
+  for target, online in agent._target_pairs()[:2]:
+    np.testing.assert_array_equal(target.numpy(), online.numpy())

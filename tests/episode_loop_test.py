@@ -274,3 +274,51 @@ def test_searchers_are_found_by_their_names(name):
 def test_unknown_searcher_is_refused():
   with pytest.raises(ValueError, match="did you mean 'greedy'"):
     registry.create('greed')
+
+
+_STARTED = dataclasses.replace(_SMALL, start='ilp', imitation_steps=20)
+
+
+def test_start_from_an_integer_program():
+  problem = _problem()
+  records = DdpgSearcher(_STARTED).search(problem, 45, 5).records
+  phases = [record.phase for record in records]
+  # One for the widest policy and two for each tensor; half of the rest goes to
+  # what the searcher 'ilp' would do.
+  num_measured = 1 + 2 * len(problem.searched_tensors)
+  assert num_measured == 25
+  assert phases == (
+      ['sensitivity'] * 25
+      + ['optimum']
+      + ['improvement'] * 9
+      + ['explore'] * 9
+      + ['actor']
+  )
+  ilp = registry.create('ilp').search(_problem(), 45, 5).records
+  assert [r.policy for r in records[:35]] == [r.policy for r in ilp[:35]]
+  assert all(record.fits for record in records[25:])
+
+
+@pytest.mark.parametrize('episodes', [1, 2, 5, 23])
+def test_started_search_ends_with_few_episodes(episodes):
+  problem = _problem(round_size=3)
+  result = DdpgSearcher(_STARTED).search(problem, episodes, 5)
+  assert len(result.records) == episodes
+  assert result.best.fits
+
+
+@pytest.mark.parametrize('stop', [3, 27, 40])
+def test_interrupted_started_search_ends_as_an_undisturbed_one(stop, tmp_path):
+  searcher = DdpgSearcher(_STARTED)
+  undisturbed = searcher.search(_problem(round_size=4), 45, 5)
+  problem, _ = interrupt_after(_problem(round_size=4), 'evaluate', stop)
+  with pytest.raises(Interrupted):
+    searcher.search(problem, 45, 5, tmp_path)
+  problem = _problem(round_size=4)
+  assert searcher.search(problem, 45, 5, tmp_path) == undisturbed
+  assert len(problem.evaluate.calls) <= 45 - stop
+
+
+def test_unknown_start_names_the_nearest():
+  with pytest.raises(ValueError, match="did you mean 'ilp'"):
+    DdpgSearchConfig(start='ipl')

@@ -33,6 +33,7 @@ from tfmpq import command_line
 from tfmpq import config as config_lib
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
+from tfmpq import fronts
 from tfmpq import reporting
 from tfmpq import searching
 from tfmpq import stages
@@ -54,6 +55,21 @@ _UNTIL = choice_flags.define(
     [*_STAGES, _LAST_STAGE],
     'Stop after this stage; a later command goes on.',
 )
+_PARETO = flags.DEFINE_bool(
+    'pareto',
+    False,
+    'Instead of one policy for --ram and --flash, search a front of policies '
+    'over ranges of both: pareto.json and pareto.html.',
+)
+_PARETO_RAM = flags.DEFINE_string(
+    'pareto_ram', '', "Range of RAM, such as '8kB:20kB'; empty: all of it."
+)
+_PARETO_FLASH = flags.DEFINE_string(
+    'pareto_flash', '', "Range of FLASH, such as '24kB:48kB'; empty: all of it."
+)
+_PARETO_POINTS = flags.DEFINE_integer(
+    'pareto_points', 4, 'Limits per range; a budget for each pair.'
+)
 experiment_flags.define()
 # The others are in --helpfull.
 for _name in ('config', 'run_dir', 'ram', 'flash', 'searcher', 'episodes'):
@@ -69,6 +85,17 @@ def search(experiment: experiment_lib.Experiment) -> None:
   """Runs the stages of an experiment that are not finished yet."""
   stages.require_startable(experiment)
   experiment.begin()
+  if _PARETO.value:
+    stages.make_float_network(experiment)
+    print(
+        fronts.run(
+            experiment,
+            _PARETO_RAM.value,
+            _PARETO_FLASH.value,
+            _PARETO_POINTS.value,
+        )
+    )
+    return
   for name, stage in _STAGES.items():
     print(f'[{name}] {experiment.folder}', file=sys.stderr, flush=True)
     stage(experiment)

@@ -21,7 +21,7 @@ from tfmpq.specs import QuantizationPolicy
 Evaluate = Callable[[QuantizationPolicy], Evaluation]
 
 # A policy that ends its worker that often does so for a reason of its own.
-_MAX_LOSSES = 3
+MAX_LOSSES = 3
 
 
 class WorkerError(RuntimeError):
@@ -153,9 +153,9 @@ class WorkerPool:
     if ticket not in tickets:
       return
     losses[ticket] += 1
-    if losses[ticket] == _MAX_LOSSES:
+    if losses[ticket] == MAX_LOSSES:
       raise WorkerError(
-          f'{_MAX_LOSSES} workers were lost over the policy '
+          f'{MAX_LOSSES} workers were lost over the policy '
           f'{tickets[ticket].as_dict()}; the last one ended with exit code '
           f'{worker.process.exitcode} (below 0: a signal; -9: perhaps too '
           'little memory for --workers)'

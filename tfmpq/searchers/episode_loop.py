@@ -66,10 +66,10 @@ class DdpgSearchConfig:
       its policy was evaluated before.
     noise_widening: factor on sigma at each of these.
     replay_episodes: how many of the last episodes are trained on.
-    start: 'none', or 'ilp': instead of random episodes, measure each tensor
-      alone, evaluate the best policies by the sum of these losses
-      (`demonstrations`), and let the actor imitate the best of them.
-    demonstrations: most of these policies.
+    start: 'none', or 'ilp': instead of random episodes, do what the searcher
+      'ilp' does with a part of the episodes (`demonstrations`), and let the
+      actor imitate the best policy.
+    demonstrated_share: that part of the episodes, measurements apart.
     imitation_steps: training steps of the imitation.
     started_noise: of the exploring episodes then.
   """
@@ -81,7 +81,7 @@ class DdpgSearchConfig:
   noise_widening: float = 1.3
   replay_episodes: int = 1000
   start: str = 'none'
-  demonstrations: int = 20
+  demonstrated_share: float = 0.5
   imitation_steps: int = 300
   started_noise: NoiseSchedule = NoiseSchedule(first=0.25, last=0.02)
 
@@ -210,7 +210,7 @@ class _EpisodeLoop:
   def _demonstrate(self) -> None:
     """Starts from what an integer program finds, instead of from nothing."""
     records = demonstrations.evaluate(
-        self._environment.problem, self._log, self._config.demonstrations
+        self._environment.problem, self._log, self._config.demonstrated_share
     )
     self._num_start = len(self._log.records)
     first = self._replay.size

@@ -73,27 +73,36 @@ def descend(
 
 
 def improve(
-    problem: SearchProblem, log: EpisodeLog, sensitivities: Sensitivities
+    problem: SearchProblem,
+    log: EpisodeLog,
+    sensitivities: Sensitivities,
+    num_left: int = 0,
 ) -> None:
   """Evaluates neighbours of good policies until the episodes are used up.
 
   Always the next neighbour of the best policy that has one left, neighbours
   in the order of their predicted losses. Ends early if none is left.
+
+  Args:
+    problem: what is searched.
+    log: of the search.
+    sensitivities: of all searched tensors.
+    num_left: episodes that are left over for the caller.
   """
   queues: dict[QuantizationPolicy, Iterator[QuantizationPolicy]] = {}
-  while log.num_left:
+  while log.num_left > num_left:
     proposed: list[QuantizationPolicy] = []
     for record in sorted(log.records, key=lambda r: -r.reward):
       if not record.fits:
         continue
       if record.policy not in queues:
-        queues[record.policy] = _ranked_neighbours(
+        queues[record.policy] = ranked_neighbours(
             problem, record.policy, sensitivities
         )
       for policy in queues[record.policy]:
         if not log.knows(policy) and policy not in proposed:
           proposed.append(policy)
-        if len(proposed) == min(problem.round_size, log.num_left):
+        if len(proposed) == min(problem.round_size, log.num_left - num_left):
           break
       else:
         continue
@@ -103,7 +112,7 @@ def improve(
     log.evaluate_round([Proposal(policy, 'improvement') for policy in proposed])
 
 
-def _ranked_neighbours(
+def ranked_neighbours(
     problem: SearchProblem,
     policy: QuantizationPolicy,
     sensitivities: Sensitivities,

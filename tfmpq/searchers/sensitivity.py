@@ -38,19 +38,26 @@ class Sensitivities:
     return sorted(self.losses, key=lambda name: -self.losses[name][bits[name]])
 
 
-def measure(problem: SearchProblem, log: EpisodeLog) -> Sensitivities:
+def measure(
+    problem: SearchProblem, log: EpisodeLog, num_left: int = 1
+) -> Sensitivities:
   """Measures as much as the episodes allow and estimates the rest.
 
   One episode goes to the policy with all searched tensors at the largest
   width, then one to each tensor at its smallest width, the largest tensors
-  first, then to the widths between. One is left over for the caller.
+  first, then to the widths between.
+
+  Args:
+    problem: what is searched.
+    log: of a search that has just begun.
+    num_left: episodes that are left over for the caller, at least 1.
   """
   widths = problem.bit_widths
   by_size = sorted(problem.searched_tensors, key=lambda t: -t.num_elements)
   narrowed = [(t.name, width) for width in widths[:-1] for t in by_size]
-  narrowed = narrowed[: max(0, log.num_left - 2)]
+  narrowed = narrowed[: max(0, log.num_left - num_left - 1)]
   measured: dict[tuple[str, int], float] = {}
-  if log.num_left > 1:
+  if log.num_left > num_left:
     widest = problem.policy({}, widths[-1])
     policies = [widest, *(widest.with_bits({n: w}) for n, w in narrowed)]
     # None depends on what another one is worth: a single round.
