@@ -8,6 +8,8 @@ from tfmpq import datasets
 from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import float_statistics
+from tfmpq import keras_graph
+from tfmpq import models
 from tfmpq import specs
 
 
@@ -115,3 +117,14 @@ def test_large_activations_need_few_images():
   np.testing.assert_allclose(
       statistics.deviations[layer.name], used.std(axis=0), rtol=1e-4
   )
+
+
+def test_large_networks_take_few_images_at_once():
+  small = calibration_models.network('pools').spec
+  assert float_statistics.batch_size(small) == 64
+  large = keras_graph.fold(
+      models.build_model('mobilenet_v1', input_shape=(224, 224, 3), width=1.0)
+  ).spec
+  # 112 * 112 pixels, 64 channels (after the first pointwise layer, with stride
+  # 2: 56 * 56), 9 taps; 32 channels before.
+  assert float_statistics.batch_size(large) == 2**27 // (112 * 112 * 32 * 9)

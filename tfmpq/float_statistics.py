@@ -21,6 +21,8 @@ from tfmpq import specs
 # has 255 steps, so that a step covers several bins.
 NUM_BINS = 2048
 _BATCH_SIZE = 64
+# Of the largest matrix of input patches of one batch, 512 MB.
+_MAX_PATCH_ELEMENTS = 2**27
 # Means and deviations of a layer come from so many pixels at least, and from
 # so many images: more of either costs time and changes no policy's rank.
 _MIN_PIXELS = 2**15
@@ -69,6 +71,19 @@ class FloatStatistics:
   deviations: Mapping[str, np.ndarray]
 
 
+def batch_size(spec: specs.NetworkSpec) -> int:
+  """Returns how many images pass through a network at once."""
+  largest = 1
+  for layer in spec.layers:
+    height, width, channels = spec.tensor(layer.output).shape
+    if layer.op is not specs.Op.DEPTHWISE_CONV_2D:
+      channels = spec.tensor(layer.inputs[0]).shape[2]
+    taps = layer.kernel_size[0] * layer.kernel_size[1]
+    if layer.weight is not None:
+      largest = max(largest, height * width * channels * taps)
+  return max(1, min(_BATCH_SIZE, _MAX_PATCH_ELEMENTS // largest))
+
+
 def num_moment_images(height: int, width: int) -> int:
   """Returns how many images give a layer's means and deviations.
 
@@ -97,8 +112,9 @@ def measure(
   if not len(inputs):
     raise ValueError('expected at least one calibration image, received none')
   run = _traced(network)
-  starts = range(0, len(inputs), _BATCH_SIZE)
-  batches = [inputs[start : start + _BATCH_SIZE] for start in starts]
+  size = batch_size(network.spec)
+  starts = range(0, len(inputs), size)
+  batches = [inputs[start : start + size] for start in starts]
   ranges = _ranges(network.spec, run, batches)
   counts = {name: np.zeros(NUM_BINS, np.int64) for name in ranges}
   inner = {n.name: _Moments() for n in network.spec.layers if n.weight}
