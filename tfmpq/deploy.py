@@ -57,9 +57,9 @@ def main(argv: list[str]) -> None:
     network = exporting.load_network(folder)
     results = deploying.deploy(config, network, _codes(config), folder)
   rows = deployment.rows(results, folder)
-  rows = _other_rows(folder, rows) + rows
+  content = {'runs': [*_other_rows(folder, rows), *rows]}
   run_dir.atomic_write(
-      folder / run_dir.DEPLOY, json.dumps({'runs': rows}, indent=2) + '\n'
+      folder / run_dir.DEPLOY, json.dumps(content, indent=2) + '\n'
   )
   print(deployment.table(results))
   print(f'{folder / run_dir.DEPLOY}')
