@@ -15,6 +15,7 @@ from absl import flags
 from tfmpq import choice_flags
 from tfmpq import command_line
 from tfmpq import datasets
+from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import exporting
@@ -52,11 +53,13 @@ def evaluate(experiment: experiment_lib.Experiment) -> None:
       experiment.float_network, datasets.to_input(examples.images)
   ).reshape(len(examples), -1)
   scores = stages.evaluate_integer(network, examples, float_logits)
+  reference = evaluation.from_logits(float_logits, examples.labels)
   low, high = report.wilson_interval(scores.accuracy, scores.num_images)
   print(
       f'top-1 {scores.accuracy:.2%} ({low:.2%} to {high:.2%}), cross-entropy '
       f'{scores.cross_entropy:.4f}, {scores.num_images} images; agrees with the '
-      f'float network on {scores.agreement:.2%}'
+      f'float network on {scores.agreement:.2%}, which has top-1 '
+      f'{reference.accuracy:.2%}'
   )
 
 
