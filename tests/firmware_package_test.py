@@ -5,6 +5,7 @@ other folder on the include path.
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -14,6 +15,7 @@ import pytest
 from tests import mixed_network
 from tests import package_builds
 from tfmpq import c_writer
+from tfmpq import elf_sections
 from tfmpq import firmware_package
 from tfmpq import kernel_targets
 from tfmpq import memory_planner
@@ -117,6 +119,16 @@ def test_c_package_runs_on_the_host(network, tmp_path):
 def test_c_package_runs_on_a_core(core, network, tmp_path):
   objects = _objects(network, core, tmp_path, 'example.c')
   package_builds.run_firmware(objects, tmp_path, core)
+
+
+@pytest.mark.parametrize('core', ['cortex_m4', 'cortex_m55'])
+def test_linker_keeps_the_kernels_that_the_model_calls(core, tmp_path):
+  objects = _objects(_dense_network(), core, tmp_path)
+  package_builds.run_firmware(objects, tmp_path, core)
+  elf = (tmp_path / 'firmware.elf').read_bytes()
+  kernels = [n for n in elf_sections.function_sizes(elf) if 'tfmpq_' in n]
+  assert any('fully_connected_a8_w4_o8' in name for name in kernels)
+  assert not [n for n in kernels if re.search('_w[28]|_a[24]', n)]
 
 
 @pytest.mark.parametrize('core', ['host', 'cortex_m4', 'cortex_m55'])

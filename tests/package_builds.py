@@ -81,8 +81,9 @@ def compiled(
     if path.endswith('.cc'):
       command = (*compiler(core, 'c++'), '-std=c++17', *cxx_options)
     objects.append(folder / f'{i}.o')
-    includes = ('-Imodel', '-I.', '-ffunction-sections', *_WARNINGS)
-    call(*command, *includes, '-c', path, '-o', objects[-1], cwd=folder)
+    options = ('-ffunction-sections', '-fdata-sections', *_WARNINGS)
+    includes = ('-Imodel', '-I.', '-c', path, '-o', objects[-1])
+    call(*command, *options, *includes, cwd=folder)
   return objects
 
 

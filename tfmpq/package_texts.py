@@ -246,7 +246,7 @@ def readme(facts: Facts) -> str:
 
 def _command(core: str) -> str:
   compiler = 'gcc' if core == 'host' else 'arm-none-eabi-gcc'
-  options = f'{compiler} {_CORE_FLAGS[core]} -std=c99 -O3 -ffunction-sections'
+  options = f'{compiler} {_CORE_FLAGS[core]} -std=c99 -O3'
   return ' '.join(options.split())
 
 
@@ -262,8 +262,9 @@ tfmpq. No interpreter, no heap, no floating point.
 {ram_bytes:,} |
 | FLASH: constants of the model | {flash_bytes:,} |
 
-Code comes on top: the linker keeps the kernels that the model calls, if it gets
-`-Wl,--gc-sections`.
+Code comes on top: the linker keeps the kernels that the model calls and no
+others, if all is compiled with `-ffunction-sections -fdata-sections` and linked
+with `-Wl,--gc-sections`.
 
 ## Use
 
@@ -283,7 +284,7 @@ this folder:
 
     for source in model/model.c tflm_ext/kernels/*.c; do
       {command} \\
-        -Imodel -I. -c "$source"
+        -ffunction-sections -fdata-sections -Imodel -I. -c "$source"
     done
 
 To give constants or the arena a section of their own, define `TFMPQ_CONST` or
