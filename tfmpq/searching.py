@@ -1,6 +1,7 @@
 """The stage 'search': joins searcher, evaluator, memory model and workers."""
 
 import dataclasses
+import json
 
 from tfmpq import config as config_lib
 from tfmpq import executors
@@ -11,6 +12,13 @@ from tfmpq.searchers import registry
 from tfmpq.searchers import searcher as searcher_lib
 
 Experiment = experiment_lib.Experiment
+
+# Fields on which evaluations do not depend: where data lie, who searches, and
+# who evaluates.
+_NOT_EVALUATED = frozenset(
+    """data_dir download searcher episodes search_tensors search_bits reward
+    seed threads ddpg_start round_size workers executor ray_address""".split()
+)
 
 
 def search(experiment: Experiment) -> None:
@@ -82,14 +90,14 @@ def search_problem(
 
 
 def evaluator_identity(experiment: Experiment) -> str:
-  """Returns what an evaluation depends on, in words."""
-  config = experiment.config
-  # Neither who evaluates nor who asks changes what comes out.
-  defaults = config_lib.SearchConfig()
-  search_config = dataclasses.replace(
-      config.search,
-      workers=defaults.workers,
-      executor=defaults.executor,
-      ray_address=defaults.ray_address,
-  )
-  return str((config.data, config.model, search_config))
+  """Returns what an evaluation depends on: the fields that are not defaults."""
+  config, defaults = experiment.config, config_lib.ExperimentConfig()
+  changed = {}
+  for part in ('data', 'model', 'search'):
+    standard = dataclasses.asdict(getattr(defaults, part))
+    for name, value in dataclasses.asdict(getattr(config, part)).items():
+      if value != standard[name] and name not in _NOT_EVALUATED:
+        changed[name] = value
+  if config.search.episode_finetune_steps:
+    changed['seed'] = config.search.seed
+  return json.dumps({'dataset': config.data.dataset, **changed}, sort_keys=True)
