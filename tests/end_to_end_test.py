@@ -160,7 +160,9 @@ def test_evaluate_prints_the_accuracy_of_a_split(finished):
   accuracy = _accuracy(_network(finished), finished)
   assert accuracy > 0.6
   output = tiny_run.run(finished, 'evaluate', '--run_dir=run')
-  last = output.splitlines()[-1]
+  of_float, last = output.splitlines()[-2:]
+  assert of_float.startswith('float network: top-1 ')
+  assert 'agrees with it on ' in of_float
   assert last.startswith(f'top-1 {accuracy:.2%} (')
   assert last.endswith(f'{tiny_run.NUM_TEST_IMAGES} images')
   from_tflite = tiny_run.run(finished, 'evaluate', '--run_dir=run', '--tflite')

@@ -56,10 +56,12 @@ def evaluate(experiment: experiment_lib.Experiment) -> None:
   reference = evaluation.from_logits(float_logits, examples.labels)
   low, high = report.wilson_interval(scores.accuracy, scores.num_images)
   print(
+      f'float network: top-1 {reference.accuracy:.2%}; the integer network '
+      f'agrees with it on {scores.agreement:.2%}'
+  )
+  print(
       f'top-1 {scores.accuracy:.2%} ({low:.2%} to {high:.2%}), cross-entropy '
-      f'{scores.cross_entropy:.4f}, {scores.num_images} images; agrees with the '
-      f'float network on {scores.agreement:.2%}, which has top-1 '
-      f'{reference.accuracy:.2%}'
+      f'{scores.cross_entropy:.4f}, {scores.num_images} images'
   )
 
 
