@@ -231,5 +231,9 @@ def test_summary_sets_both_kinds_of_ops_side_by_side():
   assert sizes['tflm_dsp'] == '7,008'
   assert sizes['tflm_mve'] == '7,024'
   assert sizes['tflm_builtin'] == '8,016'
+  assert 'builtin ops' not in report.summary(content)
+  content['accuracy']['integer_builtin'] = 0.8765
+  assert '87.65%' in report.summary(content)
+  assert 'builtin ops' in report.summary(content)
   del content['exports']['tflm_builtin']
   assert 'tflm' not in report.summary(content)

@@ -260,3 +260,19 @@ def test_integer_evaluation_is_that_of_the_reference_whatever_the_batches(
   expected = -np.log(shares[np.arange(23), labels]).mean()
   assert found.cross_entropy == pytest.approx(expected, rel=1e-9)
   assert '3/3' in capsys.readouterr().err  # the progress bar, in batches
+
+
+def test_integer_evaluation_of_what_else_computes_a_network():
+  network = mixed_network.mixed_network(3)
+  shape = (4, *mixed_network.INPUT_SHAPE)
+  examples = datasets.Examples(
+      np.zeros(shape, np.uint8), np.array([2, 2, 2, 0], np.int32)
+  )
+
+  def always_two(codes):
+    logits = np.full((len(codes), 1, 1, 10), -128, np.int8)
+    logits[..., 2] = 127
+    return logits
+
+  found = stages.evaluate_integer(network, examples, run=always_two)
+  assert found.accuracy == 0.75

@@ -94,7 +94,8 @@ class ReportInputs:
     episodes_per_minute: evaluations per minute of search time.
     finetune: one entry per epoch: phase, and `finetuning.EpochRecord`.
     accuracy: name -> Evaluation on the test split; 'float', 'uniform_int8',
-      'policy_before_finetune', 'integer'.
+      'policy_before_finetune', 'integer'; with builtin ops 'integer_builtin',
+      whose rounding is TFLM's.
     flash_by_tensor: (layer, kind, bytes) of everything that is written as C,
       for the target of the cores with the most.
     flash_bytes_written: size of what the backend's exporter wrote; of several
@@ -194,6 +195,10 @@ def summary(report: Mapping[str, Any]) -> str:
       f'{footprint["ram_bytes_predicted"]:>12,}'
       f'{footprint["flash_bytes_written"]:>13,}',
   ]
+  if 'integer_builtin' in accuracy:
+    lines.append(
+        f'{"policy, in builtin ops":26}{accuracy["integer_builtin"]:>10.2%}'
+    )
   for name, entry in _compared_exports(report):
     lines.append(
         f'{name:26}{"":>10}{entry["predicted"]["ram_bytes"]:>12,}'

@@ -24,6 +24,7 @@ _ACCURACIES = (
     ('uniform_int8', '8 bits everywhere, integer'),
     ('policy_before_finetune', 'Policy, before fine-tuning, integer'),
     ('integer', 'Policy, fine-tuned, integer'),
+    ('integer_builtin', "The same in TFLM's builtin ops"),
 )
 
 
@@ -91,6 +92,8 @@ def _result(report) -> str:
 def _accuracy(report) -> str:
   rows = []
   for key, name in _ACCURACIES:
+    if key not in report['accuracy']:
+      continue  # a run without builtin ops
     low, high = report['accuracy_95_percent'][key]
     rows.append(
         (name, f'{report["accuracy"][key]:.2%}', f'{low:.2%} - {high:.2%}')

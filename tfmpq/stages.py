@@ -35,6 +35,8 @@ from tfmpq import run_dir
 from tfmpq import searching
 from tfmpq import specs
 from tfmpq import tflite_builtin
+from tfmpq import tflite_builtin_reference
+from tfmpq import tflite_file
 from tfmpq import training_phases
 from tfmpq import user_paths
 
@@ -218,6 +220,15 @@ def evaluate(experiment: Experiment) -> None:
     logging.info('%s: integer network on %d images', key, len(examples))
     network = quantized_network.load(experiment.require(name, 'finetune'))
     scores[key] = evaluate_integer(network, examples, float_logits)
+  if experiment.config.budget.tflite_ops == 'builtin':
+    path = experiment.require(run_dir.TFLITE_BUILTIN, 'export')
+    model = tflite_file.parse(path.read_bytes())
+    scores['integer_builtin'] = evaluate_integer(
+        network,
+        examples,
+        float_logits,
+        lambda codes: tflite_builtin_reference.run(model, codes),
+    )
   experiment.write_json(
       run_dir.ACCURACY,
       {name: dataclasses.asdict(score) for name, score in scores.items()},
@@ -228,6 +239,7 @@ def evaluate_integer(
     network: quantized_network.QuantizedNetwork,
     examples: datasets.Examples,
     float_logits: np.ndarray | None = None,
+    run: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> evaluation.Evaluation:
   """Returns the figures of an integer network; logits in real units.
 
@@ -235,14 +247,16 @@ def evaluate_integer(
     network: what is judged.
     examples: images and labels.
     float_logits: [N, classes] of the float network, or None.
+    run: what computes it, codes -> codes; None: `reference_ops`.
   """
+  run = run or (lambda codes: reference_ops.run(network, codes))
   images = datasets.to_codes(examples.images)
   largest = max(tensor.num_elements for tensor in network.spec.activations)
   batch_size = max(1, min(_EVALUATION_BATCH_SIZE, _BATCH_ELEMENTS // largest))
   starts = range(0, len(images), batch_size)
   codes = np.concatenate(
       [
-          reference_ops.run(network, images[start : start + batch_size])
+          run(images[start : start + batch_size])
           for start in tqdm.tqdm(starts, 'evaluate', unit='batch')
       ]
   )
