@@ -51,8 +51,16 @@ _BATCH_SIZE = 500
 
 _SEARCHERS = flags.DEFINE_list(
     'searchers',
-    ['ddpg', 'ilp', 'greedy', 'evolution', 'random', 'random_no_growth'],
-    "Searchers to compare; 'ddpg_from_ilp' is ddpg with --ddpg_start=ilp.",
+    [
+        'ddpg',
+        'ddpg_cold',
+        'ilp',
+        'greedy',
+        'evolution',
+        'random',
+        'random_no_growth',
+    ],
+    "Searchers to compare; 'ddpg_cold' is ddpg with --ddpg_start=none.",
 )
 _SEEDS = flags.DEFINE_list('seeds', ['1', '2', '3'], 'Seeds of each searcher.')
 _FINETUNE = flags.DEFINE_bool(
@@ -72,7 +80,7 @@ def compare(experiment: experiment_lib.Experiment) -> None:
   """Runs all searches, then all fine-tunings, and writes what came out."""
   seeds, names = _seeds(), list(_SEARCHERS.value)
   for name in names:
-    _searcher(name)  # A wrong name is found before the first search.
+    _searcher(experiment, name)  # Finds a wrong name before the first search.
   stages.require_startable(experiment)
   experiment.begin()
   stages.make_float_network(experiment)
@@ -107,10 +115,12 @@ def _seeds() -> list[int]:
   return seeds
 
 
-def _searcher(name: str) -> searcher_lib.Searcher:
-  if name == 'ddpg_from_ilp':
-    return registry.create('ddpg', ddpg_start='ilp')
-  return registry.create(name)
+def _searcher(
+    experiment: experiment_lib.Experiment, name: str
+) -> searcher_lib.Searcher:
+  if name == 'ddpg_cold':
+    return registry.create('ddpg', ddpg_start='none')
+  return registry.create(name, experiment.config.search.ddpg_start)
 
 
 def _search(
@@ -130,7 +140,7 @@ def _search(
     with progress.SearchProgressBar(
         f'{name}, seed {seed}', episodes, folder / run_dir.TENSORBOARD
     ) as bar:
-      found = _searcher(name).search(
+      found = _searcher(experiment, name).search(
           problem, episodes, seed, folder / run_dir.SEARCH_STATE, bar.on_episode
       )
     run_dir.atomic_write(path, json.dumps(found.to_json_dict()))

@@ -155,7 +155,7 @@ class SearchConfig(_Part):
       minimum=1,
   )
   ddpg_start: str = _field(
-      'none',
+      'ilp',
       "How 'ddpg' begins: 'none', with random policies; 'ilp', with the best "
       'of an integer program.',
       ('none', 'ilp'),
