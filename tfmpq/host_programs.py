@@ -8,6 +8,7 @@ A program is found again by a hash of all that it was made of.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 import hashlib
 import os
 import pathlib
@@ -159,13 +160,17 @@ def _build(
       shlex.split(os.environ.get(variable) or default)
       for variable, default in (('CC', 'cc'), ('CXX', 'c++'))
   )
-  objects = []
-  for path in paths:
-    if path.endswith(('.c', '.cc')):
-      is_cxx = path.endswith('.cc')
-      options = [*cxx, *_CXX_OPTIONS] if is_cxx else [*c, *_C_OPTIONS]
-      objects.append(f'{path}.o')
-      _call([*options, '-I.', *includes, '-c', path, '-o', objects[-1]], folder)
+
+  def compile_source(path: str) -> str:
+    is_cxx = path.endswith('.cc')
+    options = [*cxx, *_CXX_OPTIONS] if is_cxx else [*c, *_C_OPTIONS]
+    output = f'{path}.o'
+    _call([*options, '-I.', *includes, '-c', path, '-o', output], folder)
+    return output
+
+  sources = [path for path in paths if path.endswith(('.c', '.cc'))]
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    objects = list(pool.map(compile_source, sources))
   link = cxx if has_cxx else c
   _call([*link, *objects, *libraries, '-o', 'program'], folder)
   return folder / 'program'
