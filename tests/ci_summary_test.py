@@ -166,6 +166,25 @@ def test_nothing_else_may_be_skipped(tmp_path, capsys):
   assert lines[0] == f"NOT RUN: {_LABEL}"
 
 
+def test_notes_of_tests_are_told(tmp_path, capsys):
+  output = "<![CDATA[loading\nNOTE: fuzzing skipped: no clang\nNOTE\n]]>"
+  report = _report(
+      tmp_path / "1.xml", f"<testcase/><system-out>{output}</system-out>"
+  )
+  events = [
+      _configured(_LABEL),
+      _result(_LABEL, report),
+      _summary(_LABEL, "PASSED"),
+  ]
+  status, lines = _run(tmp_path, events, capsys)
+  assert status == 0
+  assert lines == [
+      "NOTE: fuzzing skipped: no clang",
+      "TFLM: skipped",
+      "1 passed, 0 failed",
+  ]
+
+
 def test_no_tests_at_all_is_a_failure(tmp_path, capsys):
   status, lines = _run(tmp_path, [], capsys)
   assert status == 1

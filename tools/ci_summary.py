@@ -49,6 +49,22 @@ def count_cases(report):
   return outcomes["passed"], outcomes["failed"]
 
 
+def notes(report):
+  """Returns the lines of a test's output that begin with NOTE:.
+
+  That is how a test says what the summary should tell, such as that it could
+  not do its work here.
+  """
+  try:
+    outputs = list(ElementTree.parse(report).iter("system-out"))
+  except (OSError, ElementTree.ParseError):
+    return []
+  lines = [
+      line for output in outputs for line in (output.text or "").splitlines()
+  ]
+  return [line for line in lines if line.startswith("NOTE: ")]
+
+
 class Summary:
   """What the events say about the test targets.
 
@@ -58,6 +74,7 @@ class Summary:
     skipped: labels of targets that cannot exist here: without TFLM, those that
       need it.
     counts: label -> [passed, failed] over its shards.
+    notes: what tests asked to be told, in the order of their results.
     bazel_status: how Bazel ended; "SUCCESS" if all was built and passed.
   """
 
@@ -65,6 +82,7 @@ class Summary:
     self.tags: dict[str, list[str]] = {}
     self.status: dict[str, str] = {}
     self.skipped: set[str] = set()
+    self.notes: list[str] = []
     self.bazel_status = "UNKNOWN"
     self.counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for event in events:
@@ -93,6 +111,7 @@ class Summary:
         passed, failed = count_cases(report)
         self.counts[label][0] += passed
         self.counts[label][1] += failed
+        self.notes += notes(report)
 
   def needs_tflm(self, label):
     """Whether a target carries the tag "tflm"."""
@@ -142,6 +161,8 @@ def main(path):
     print(f"{summary.bazel_status}: see Bazel's messages above")
     failed = 1
   tflm = [label for label in labels if summary.needs_tflm(label)]
+  for note in summary.notes:
+    print(note)
   print(_tflm_line(summary, tflm))
   print(f"{passed} passed, {failed} failed")
   return 1 if failed or not passed else 0

@@ -21,7 +21,7 @@ corpus=$3
 shift 3
 clang=${TFMPQ_CLANG:-clang}
 if [ ! -e "$library" ]; then
-  echo "FUZZ SKIPPED: there is no TFLM (README, \"On a device\"): $library"
+  echo "NOTE: fuzzing skipped: there is no TFLM (README, \"On a device\")"
   exit 0
 fi
 work=$(mktemp -d "${TEST_TMPDIR:-${TMPDIR:-/tmp}}/fuzz.XXXXXX")
@@ -36,8 +36,8 @@ PROBE
 if ! "$clang++" -fsanitize=fuzzer,address,undefined "$work/probe.cc" \
   -o "$work/probe" 2>"$work/log"; then
   cat "$work/log"
-  echo "FUZZ SKIPPED: $clang++ with libFuzzer and the sanitizers was not found" \
-    "(Debian and Ubuntu: apt-get install clang libclang-rt-14-dev)"
+  echo "NOTE: fuzzing skipped: no $clang++ with libFuzzer and sanitizers" \
+    "(Debian and Ubuntu: packages clang and libclang-rt-<version>-dev)"
   exit 0
 fi
 rm "$work/log"
@@ -77,3 +77,5 @@ if [ "$(grep -c '^evaluated Tfmpq' "$log")" -lt 6 ] ||
   echo "fuzz.sh: some op was never evaluated" >&2
   exit 1
 fi
+echo "NOTE: fuzzing: $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$log")" \
+  "executions, nothing found"
