@@ -1,4 +1,4 @@
-"""A reward that trains: a few steps of fine-tuning for each policy, as HAQ does.
+"""A reward that trains: some fine-tuning steps for each policy, as HAQ does.
 
 It costs seconds per policy, because a fake-quantized model is built for each,
 and many times an evaluation without training. How much better it orders
