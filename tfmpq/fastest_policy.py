@@ -80,12 +80,16 @@ class FastestPolicies:
         int, dict[str, tuple[tuple[str, ...], frozenset[tuple[int, ...]]]]
     ] = {}
 
-  def find(self, decided: _Bits, budget: MemoryBudget) -> Fastest:
+  def find(
+      self, decided: _Bits, budget: MemoryBudget, enough: int | None = None
+  ) -> Fastest:
     """Returns the fastest policy; `budget.instructions` does not matter.
 
     Args:
       decided: tensor name -> width, of tensors that are decided already.
       budget: limits of RAM and FLASH.
+      enough: instructions below which the search for fewer ends, and above
+        which it ends once they are proven to be needed; None: never.
     """
     limits = dataclasses.replace(budget, instructions=None)
     free = self._cheapest(decided, 0.0, limits)
@@ -96,12 +100,14 @@ class FastestPolicies:
       return Fastest(free, lower_bound)
     if limits.flash_bytes is None:
       return Fastest(None, lower_bound)
-    return self._with_priced_flash(decided, limits, lower_bound)
+    return self._with_priced_flash(decided, limits, lower_bound, enough)
 
-  def _with_priced_flash(self, decided, limits, lower_bound) -> Fastest:
+  def _with_priced_flash(self, decided, limits, lower_bound, enough) -> Fastest:
     low, high = 0.0, self._first_price()
     best: QuantizationPolicy | None = None
     for _ in range(_MAX_DOUBLINGS):
+      if enough is not None and lower_bound > enough:
+        return Fastest(None, lower_bound)
       found = self._cheapest(decided, high, limits)
       if found is None:
         break
@@ -113,6 +119,8 @@ class FastestPolicies:
     if best is None:
       return Fastest(None, lower_bound)
     for _ in range(_NUM_HALVINGS):
+      if enough is not None and self._instructions(best) <= enough:
+        break
       middle = (low + high) / 2
       found = self._cheapest(decided, middle, limits)
       if found is None:
@@ -130,10 +138,10 @@ class FastestPolicies:
     return self._latency.instructions(policy)
 
   def _first_price(self) -> float:
-    """A price at which all weights cost a thousandth of all instructions."""
+    """A price at which all weights cost a 50th of all instructions."""
     fewest = sum(min(cost.counts.values()) for cost in self._costs)
     most_bytes = sum(max(b.values()) for b in self._weight_bytes.values())
-    return max(1e-6, fewest / most_bytes / 1000)
+    return max(1e-6, fewest / most_bytes / 50)
 
   def _bound(self, policy, price: float, limits: MemoryBudget) -> int:
     """What no policy inside the FLASH falls below, given a cheapest one."""

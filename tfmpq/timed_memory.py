@@ -88,11 +88,11 @@ class TimedMemoryModel(MemoryModel):
   ) -> QuantizationPolicy | None:
     """Returns a policy with these entries that fits, or None.
 
-    With a limit on instructions it is the fastest one that is found.
+    With a limit on instructions it is one of the fastest.
     """
     if budget.instructions is None:
       return super().complete(decided, budget)
-    policy = self.fastest(decided, budget).policy
+    policy = self._fastest.find(decided, budget, budget.instructions).policy
     if policy is None or not self.fits(policy, budget):
       return None
     return policy
