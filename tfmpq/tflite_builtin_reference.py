@@ -83,16 +83,23 @@ def run_operators(
     )
   alive = {source: codes}
   yield source, codes
-  for operator in model.operators:
+  last_reader = {
+      index: i for i, o in enumerate(model.operators) for index in o.inputs
+  }
+  for i, operator in enumerate(model.operators):
     (output,) = operator.outputs
     alive[output] = run_operator(model, operator, alive)
     yield output, alive[output]
+    for index in [n for n in alive if last_reader.get(n) == i]:
+      del alive[index]
 
 
 def run(model: tflite_file.Model, codes: np.ndarray) -> np.ndarray:
   """Returns int8 codes [N, H, W, C] of the network's output tensor."""
-  (output,) = model.outputs
-  return dict(run_operators(model, codes))[output]
+  for index, values in run_operators(model, codes):
+    if index in model.outputs:
+      result = values
+  return result
 
 
 def run_operator(
@@ -149,14 +156,15 @@ def _params(tensor: tflite_file.Tensor) -> tflite_file.Quantization:
   return tensor.quantization
 
 
-def _windows(codes, kernel, operator, output) -> np.ndarray:
-  """Returns int64 [N, outH, outW, kH, kW, C]; NumPy's NaN is -2^15 here.
+def _windows(codes, kernel, operator, output, outside) -> np.ndarray:
+  """Returns a view [N, outH, outW, kH, kW, C].
 
   Args:
-    codes: int64 [N, H, W, C].
+    codes: [N, H, W, C].
     kernel: (height, width).
     operator: its stride and padding.
     output: tensor, for the size.
+    outside: what padding holds.
   """
   strides = (operator.fields['StrideH'], operator.fields['StrideW'])
   pads = []
@@ -168,24 +176,27 @@ def _windows(codes, kernel, operator, output) -> np.ndarray:
       before, _ = tflite_builtin_shapes.same_padding(size, taps, stride)
     after = (outputs - 1) * stride + taps - size - before
     pads.append((before, max(after, 0)))
-  padded = np.pad(codes, ((0, 0), *pads, (0, 0)), constant_values=_OUTSIDE)
+  padded = np.pad(codes, ((0, 0), *pads, (0, 0)), constant_values=outside)
   view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
   view = view[:, :: strides[0], :: strides[1]]
   view = view[:, : output.shape[1], : output.shape[2]]
   return view.transpose(0, 1, 2, 4, 5, 3)
 
 
-_OUTSIDE = -(2**15)  # no code, centred or not, is as small
+_OUTSIDE = -(2**15)  # no code is as small
 
 
 def _convolution(operator, tensors, output, inputs) -> np.ndarray:
   source, weight, bias = tensors
-  codes = inputs[0].astype(np.int64) - _params(source).zero_point
+  # Sums of integers far below 2^53 are exact in float64.
+  codes = inputs[0].astype(np.float64) - _params(source).zero_point
   weights = tflite_file.constant_array(weight).astype(np.float64)
-  taps = _windows(codes, weights.shape[1:3], operator, output)
-  taps = np.where(taps == _OUTSIDE, 0, taps).astype(np.float64)
+  kernel = weights.shape[1:3]
+  taps = _windows(codes, kernel, operator, output, outside=0)
   if operator.builtin == 'DEPTHWISE_CONV_2D':
-    sums = np.einsum('nhwijc,ijc->nhwc', taps, weights[0])
+    sums = np.zeros(())
+    for i, j in np.ndindex(*kernel):
+      sums = sums + taps[:, :, :, i, j] * weights[0, i, j]
   else:
     flat = taps.reshape(*taps.shape[:3], -1)
     sums = flat @ weights.reshape(len(weights), -1).T
@@ -242,7 +253,8 @@ def _average_pool(operator, tensors, output, inputs) -> np.ndarray:
   """Rounds the mean of the codes themselves, halves away from code 0."""
   del tensors
   kernel = (operator.fields['FilterHeight'], operator.fields['FilterWidth'])
-  taps = _windows(inputs[0].astype(np.int64), kernel, operator, output)
+  codes = inputs[0].astype(np.int64)
+  taps = _windows(codes, kernel, operator, output, _OUTSIDE)
   inside = taps != _OUTSIDE
   sums = np.where(inside, taps, 0).sum(axis=(3, 4))
   counts = inside.sum(axis=(3, 4))
@@ -253,7 +265,8 @@ def _average_pool(operator, tensors, output, inputs) -> np.ndarray:
 def _max_pool(operator, tensors, output, inputs) -> np.ndarray:
   del tensors
   kernel = (operator.fields['FilterHeight'], operator.fields['FilterWidth'])
-  taps = _windows(inputs[0].astype(np.int64), kernel, operator, output)
+  codes = inputs[0].astype(np.int64)
+  taps = _windows(codes, kernel, operator, output, _OUTSIDE)
   return _clamped(taps.max(axis=(3, 4)), 0)
 
 
