@@ -24,6 +24,8 @@ FLAGS = (
     '--num_reward_images=40',
     '--num_calibration_images=64',
     '--episodes=24',
+    # Its agent trains between evaluations: they are spread over some time.
+    '--ddpg_start=none',
     '--finetune_epochs=3',
     '--batch_size=16',
     f'--ram={RAM_BYTES}',

@@ -191,7 +191,9 @@ def _text(x, y, text, anchor='start', color=_INK) -> str:
 
 
 def _svg(body: Sequence[str]) -> str:
+  # The namespace makes it a file of its own, too.
   return (
-      f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+      '<svg xmlns="http://www.w3.org/2000/svg" '
+      f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
       'font-family="sans-serif" font-size="11">' + ''.join(body) + '</svg>'
   )
