@@ -26,6 +26,8 @@ def made_up_table(
     factor = 1.1 if call.w < 8 else 1.0
     if call.a == call.w == 2:
       factor = 0.6
+    if call.pre_shift:
+      factor *= 1.01
     counts[call] = int(size * 10 * factor * rng.uniform(0.9, 1.1)) + 100
   return latency_table.InstructionTable('cortex_m4', 'made up', counts)
 

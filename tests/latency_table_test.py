@@ -34,7 +34,7 @@ def test_a_table_survives_its_file(tmp_path):
   path = latency_table.path(tmp_path, 'cortex_m7')
   path.write_text(table.to_text())
   assert latency_table.load(tmp_path, 'cortex_m7') == table
-  assert '8x6x3,4x3x5,3x3,2x2,0x1x1x1,8,4,2,shared,123\n' in table.to_text()
+  assert '8x6x3,4x3x5,3x3,2x2,0x1x1x1,8,4,2,shared,0,123\n' in table.to_text()
 
 
 def test_no_file_is_an_empty_table(tmp_path):
@@ -57,7 +57,7 @@ def test_calls_of_a_network_are_each_there_once():
   assert len(calls) == len(set(calls))
   # 28 layers with weights of which five are equal to the one before, twice;
   # stem and logits have a fixed end.
-  assert len(calls) == 27 * 18 + 9 + 9 + 9
+  assert len(calls) == 2 * (27 * 18 + 9 + 9) + 9
   eight_bits = latency_model.calls(
       network, latency_model.allowed_widths(network, (4, 8), ()), False
   )
@@ -69,11 +69,32 @@ def test_instructions_are_the_sum_over_the_layers():
   table = _table_for(network, per_channel=True)
   model = latency_model.LatencyModel(network, table, True)
   policy = specs.QuantizationPolicy.uniform(network, 4, 2)
+  # The counts of a shifted layer come after those without, and are larger.
+  shifted = [
+      layer.name
+      for layer in network.layers
+      if layer.weight
+      and latency_model.may_have_pre_shift(
+          *(
+              policy.bits(network, name)
+              for name in (layer.inputs[0], layer.weight, layer.output)
+          )
+      )
+  ]
+  assert shifted
+  assert model.instructions(policy) == model.instructions_with(policy, shifted)
+  assert model.instructions(policy) > model.instructions_with(policy, ())
   costs = model.layer_costs(latency_model.allowed_widths(network))
   bits = policy.as_dict()
   chosen = [c.counts[tuple(bits[n] for n in c.tensors)] for c in costs]
   assert model.instructions(policy) == sum(chosen)
   assert [c.layer for c in costs] == [x.name for x in network.layers]
+
+
+def test_a_shift_is_possible_where_products_are_coarse():
+  may = latency_model.may_have_pre_shift
+  assert not may(8, 8, 8) and not may(8, 8, 2) and not may(4, 8, 4)
+  assert may(2, 2, 8) and may(8, 4, 8) and may(4, 4, 4) and may(2, 8, 8)
 
 
 def test_zero_points_count_for_narrow_weights_only():

@@ -31,8 +31,8 @@ _CASES = 'cases.bin'
 # in the order of their numbers.
 _MAGIC = b'TFMPQGV1'
 _OPS = tuple(specs.Op)
-# Any shift gives the same count; a shift before the multiplication does not,
-# but few layers have one.
+# Any shift gives the same count, and so does any above 0 before the
+# multiplication.
 _SHIFT = 8
 # Instructions of a batch, roughly: some ten seconds of emulation.
 _BATCH_INSTRUCTIONS = 400_000_000
@@ -152,7 +152,7 @@ def _fields(call: LayerCall, target: kernel_targets.Target) -> list[int]:
       *shape.padding[:2],
       *(0, 0, 0),  # Zero points.
       _SHIFT,
-      0,  # pre_shift
+      int(call.pre_shift),
       second_bytes,
       parameters_bytes,
       int(call.per_channel_zero_points),

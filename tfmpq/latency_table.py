@@ -19,7 +19,14 @@ from tfmpq import specs
 
 _SHAPES = ('input_shape', 'output_shape', 'kernel_size', 'stride', 'padding')
 _WIDTHS = ('a', 'w', 'o')
-_COLUMNS = ('op', *_SHAPES, *_WIDTHS, 'zero_points', 'instructions')
+_COLUMNS = (
+    'op',
+    *_SHAPES,
+    *_WIDTHS,
+    'zero_points',
+    'pre_shift',
+    'instructions',
+)
 _PER_CHANNEL, _SHARED = 'per_channel', 'shared'
 
 
@@ -34,6 +41,8 @@ class LayerCall:
     o: width of the output.
     per_channel_zero_points: whether the weight has a zero point per output
       channel; False for 8 bits and for layers without weight.
+    pre_shift: whether its sums are shifted before they are multiplied
+      (quantization.Rescale); False for layers without weight.
   """
 
   geometry: kernel_targets.Geometry
@@ -41,6 +50,7 @@ class LayerCall:
   w: int
   o: int
   per_channel_zero_points: bool = False
+  pre_shift: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +129,7 @@ def _row(call: LayerCall, count: int) -> tuple[str, ...]:
       *shapes,
       *(str(getattr(call, n)) for n in _WIDTHS),
       zero_points,
+      str(int(call.pre_shift)),
       str(count),
   )
 
@@ -130,5 +141,9 @@ def _parse(row: list[str]) -> tuple[LayerCall, int]:
   }
   geometry = kernel_targets.Geometry(specs.Op(fields['op']), **shapes)
   a, w, o = (int(fields[n]) for n in _WIDTHS)
-  call = LayerCall(geometry, a, w, o, fields['zero_points'] == _PER_CHANNEL)
+  call = LayerCall(
+      *(geometry, a, w, o),
+      per_channel_zero_points=fields['zero_points'] == _PER_CHANNEL,
+      pre_shift=fields['pre_shift'] == '1',
+  )
   return call, int(fields['instructions'])

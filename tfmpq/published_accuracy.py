@@ -12,7 +12,7 @@ from tfmpq.paper_study import StudyNetwork
 
 _SIZES = (224, 192, 160, 128, 96)
 # Model -> width -> Top-1 in percent, by size in the order of _SIZES.
-_TOP_1 = {
+_TOP_1: dict[str, dict[float, tuple[float, ...]]] = {
     'mobilenet_v1': {
         1.0: (70.9, 70.0, 68.0, 65.2),
         0.75: (68.4, 67.2, 65.3, 62.1),
