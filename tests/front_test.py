@@ -171,3 +171,9 @@ def test_range_is_spaced_evenly():
       (400, 1200),
       (600, 1000),
   ]
+
+
+def test_page_of_tensors_that_cost_nothing(found):
+  flat = [dataclasses.replace(m, loss_per_byte=-1e-9) for m in found.marginals]
+  page = front_report.page(dataclasses.replace(found, marginals=tuple(flat)))
+  assert page.count('<svg') == 3

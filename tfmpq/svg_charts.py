@@ -96,7 +96,8 @@ def stacked_bars(
     limit: float | None = None,
 ) -> str:
   """Returns stacked bars; `limit` is drawn as a line across."""
-  highest = max([bar.total for bar in bars] + ([limit] if limit else []))
+  sizes = [bar.total for bar in bars] + ([limit] if limit else [])
+  highest = max(sizes) or 1.0  # Bars of no height still need an axis.
   to_y = _scale(0, highest * 1.05, _HEIGHT - _BOTTOM, _TOP)
   body = _axes(x_title, y_title, None, (0, highest * 1.05))
   colors: dict[str, str] = {}
