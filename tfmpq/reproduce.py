@@ -1,12 +1,12 @@
 """Runs the rows of a table of the paper's study, and prints it.
 
   ./bazelw run //tfmpq:reproduce -- --table=devices --print_only
-  ./bazelw run //tfmpq:reproduce -- --table=devices --data_dir=/data/tfds \
+  ./bazelw run //tfmpq:reproduce -- --table=devices --imagenet_dir=/data/tfds \
       --weights_dir=/data/float_weights --runs_dir=/data/runs
 
 A row is a configuration, configs/paper_*.py, and its run goes into a folder of
 its name in --runs_dir. A row whose report is there is finished and is not run
-again; one that was stopped goes on. ImageNet comes from tfds (--data_dir),
+again; one that was stopped goes on. ImageNet comes from tfds (--imagenet_dir),
 float weights from <model>_<width>_<size>.npz in --weights_dir. --print_only
 runs nothing and prints what is there: figures of the source beside ours.
 
@@ -42,9 +42,9 @@ _RUNS_DIR = flags.DEFINE_string('runs_dir', 'runs', 'Folder of the runs.')
 _WEIGHTS_DIR = flags.DEFINE_string(
     'weights_dir', 'float_weights', 'Folder of the float weights.'
 )
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Folder of tfds data sets.')
+_DATA_DIR = flags.DEFINE_string('imagenet_dir', '', 'Folder of tfds data sets.')
 _CORES = flags.DEFINE_string(
-    'cores', '', 'Cores that run the networks; empty: those of a search.'
+    'run_on', '', 'Cores that run the networks; empty: those of a search.'
 )
 _PRINT_ONLY = flags.DEFINE_bool('print_only', False, 'Run nothing.')
 _STAGES = (
