@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from tests import calibration_models
 from tfmpq import datasets
+from tfmpq import evaluators
 from tfmpq import float_ops
+from tfmpq import keras_graph
 from tfmpq import lowering
 from tfmpq import quantized_forward
 from tfmpq import reference_ops
@@ -221,3 +224,39 @@ def test_gains_are_limited_and_constant_channels_keep_theirs():
   np.testing.assert_array_equal(
       outputs[:, 0, 0], [[-4.0, 4.0, 6.0], [12.0, 4.0, 6.0]]
   )
+
+
+def test_batches_of_large_activations_change_no_bit(monkeypatch):
+  inputs = keras.Input((40, 32, 2))
+  x = keras.layers.Conv2D(4, 3, padding='same', activation='relu')(inputs)
+  y = keras.layers.DepthwiseConv2D(3, padding='same')(x)
+  y = keras.layers.Conv2D(4, 1)(keras.layers.Add()([x, y]))
+  z = keras.layers.Conv2D(4, 3, 2, padding='same')(x)
+  w = keras.layers.Conv2D(4, 3, 2, padding='same', activation='relu')(y)
+  x = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([z, w]))
+  model = keras.Model(inputs, keras.layers.Dense(10)(x))
+  network = keras_graph.fold(calibration_models.randomize(model, seed=0))
+  images = calibration_models.images((40, 32, 2), 150, seed=1)
+
+  def evaluations():
+    evaluator = evaluators.PostTrainingEvaluator(
+        network,
+        images,
+        images,
+        np.zeros(150, int),
+        per_channel_zero_points=False,
+    )
+    rng = np.random.default_rng(0)
+    return [
+        evaluator(calibration_models.random_policy(network.spec, rng))
+        for _ in range(3)
+    ]
+
+  batched = evaluations()
+  assert len(set(batched)) == 3
+  # pylint: disable-next=protected-access
+  assert quantized_forward._layers_with_few_images(network.spec)
+  monkeypatch.setattr(
+      quantized_forward, '_layers_with_few_images', lambda spec: ()
+  )
+  assert evaluations() == batched

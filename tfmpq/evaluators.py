@@ -56,7 +56,7 @@ class PostTrainingEvaluator:
     Args:
       network: float network that ends in logits (1, 1, classes).
       calibration_images: uint8 [N, H, W, C] of the training split; 512 are
-        enough. They pass through the network in one batch.
+        enough. Large activations of theirs are computed batch by batch.
       images: uint8 [M, H, W, C] of the reward split. If they are the
         calibration images, one pass does for both.
       labels: int [M].
@@ -228,7 +228,8 @@ class PostTrainingEvaluator:
   # XLA is off on purpose: on CPUs it is ten times slower and compiles for a
   # minute.
   def _traced_calibrate(self):
-    activations, weights, targets, images = self._signatures()
+    activations, weights, targets, _ = self._signatures()
+    images = tf.TensorSpec.from_tensor(self._calibration_codes)
 
     @tf.function(
         autograph=False,

@@ -26,7 +26,7 @@ _MAX_PATCH_ELEMENTS = 2**27
 # Means and deviations of a layer come from so many pixels at least, and from
 # so many images: more of either costs time and changes no policy's rank.
 _MIN_PIXELS = 2**15
-_MIN_IMAGES = 64
+MIN_MOMENT_IMAGES = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def num_moment_images(height: int, width: int) -> int:
     height: of the layer's output.
     width: of the layer's output.
   """
-  return max(_MIN_IMAGES, -(-_MIN_PIXELS // (height * width)))
+  return max(MIN_MOMENT_IMAGES, -(-_MIN_PIXELS // (height * width)))
 
 
 def measure(

@@ -190,14 +190,83 @@ def calibrate(
     activations: by the name of the activation that owns the bits.
     weights: by the name of the weight.
     targets: by the name of the layer.
-    codes: centred codes of the calibration images.
+    codes: centred codes of the calibration images, whose number is known.
 
   Returns:
     (weights, centred output codes of the calibration images).
+
+  The first layers, with large activations, take their statistics from few
+  images (float_statistics.num_moment_images). The other images then pass
+  through these layers in batches, one after the other, which bounds memory.
   """
+  size = float_statistics.MIN_MOMENT_IMAGES
+  head = _layers_with_few_images(spec)
   values = {spec.input: codes}
-  corrected = {}
-  for layer in spec.layers:
+  corrected: dict[str, WeightTensors] = {}
+  if head:
+    values[spec.input] = codes[:size]
+    _calibrate_layers(
+        spec, head, activations, weights, targets, values, corrected
+    )
+    kept = _read_after(spec, head)
+    batches = [{name: values[name] for name in kept}]
+    for start in range(size, codes.shape[0], size):
+      with tf.control_dependencies([*batches[-1].values()]):
+        batch = {spec.input: tf.identity(codes[start : start + size])}
+      for layer in head:
+        batch[layer.output] = run_layer(
+            spec,
+            layer,
+            activations,
+            corrected.get(layer.weight),
+            tuple(batch[name] for name in layer.inputs),
+        )
+      batches.append({name: batch[name] for name in kept})
+    values = {
+        name: tf.concat([batch[name] for batch in batches], axis=0)
+        for name in kept
+    }
+  tail = spec.layers[len(head) :]
+  _calibrate_layers(
+      spec, tail, activations, weights, targets, values, corrected
+  )
+  return corrected, values[spec.output]
+
+
+def _layers_with_few_images(
+    spec: specs.NetworkSpec,
+) -> tuple[specs.LayerSpec, ...]:
+  """Returns the first layers, all of whose activations are large."""
+  for index, layer in enumerate(spec.layers):
+    height, width, _ = spec.tensor(layer.output).shape
+    count = float_statistics.num_moment_images(height, width)
+    if count > float_statistics.MIN_MOMENT_IMAGES:
+      return spec.layers[:index]
+  return spec.layers
+
+
+def _read_after(
+    spec: specs.NetworkSpec, head: tuple[specs.LayerSpec, ...]
+) -> list[str]:
+  """Returns the activations of `head` that are read after it."""
+  made = {spec.input, *(layer.output for layer in head)}
+  read = {spec.output}
+  for layer in spec.layers[len(head) :]:
+    read.update(layer.inputs)
+  return sorted(made & read)
+
+
+def _calibrate_layers(
+    spec: specs.NetworkSpec,
+    layers: tuple[specs.LayerSpec, ...],
+    activations: Mapping[str, ActivationTensors],
+    weights: Mapping[str, WeightTensors],
+    targets: Mapping[str, TargetStatistics],
+    values: dict[str, tf.Tensor],
+    corrected: dict[str, WeightTensors],
+) -> None:
+  """Adds the layers' outputs to `values` and their weights to `corrected`."""
+  for layer in layers:
     inputs = tuple(values[name] for name in layer.inputs)
     if layer.weight is None:
       values[layer.output] = run_layer(spec, layer, activations, None, inputs)
@@ -210,7 +279,6 @@ def calibrate(
     output = activations[spec.bits_owner(layer.output)]
     signed = spec.tensor(layer.output).signed
     values[layer.output] = _rescale(sums, source, weight, output, signed)
-  return corrected, values[spec.output]
 
 
 def _corrected(
