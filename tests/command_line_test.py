@@ -223,4 +223,4 @@ def test_helpfull_lists_every_field(tmp_path):
   output, _ = process.communicate(timeout=120)
   for name, (_, field) in config.all_fields().items():
     no = '[no]' if isinstance(field.default, bool) else ''
-    assert f'  --{no}{name}: ' in output, name
+    assert f'\n  --{no}{name}:' in output, name

@@ -188,7 +188,7 @@ def test_infeasible_budget_is_refused_before_any_training(finished):
   line = tiny_run.refusal(
       finished, 'search', '--run_dir=no', *tiny_run.FLAGS, '--ram=100B'
   )
-  assert "needs 688 bytes of RAM ('conv_stem' " in line
+  assert "layer 'conv_dw_1' needs 1248 bytes o" in line
   assert not (finished / 'no').exists()
 
 

@@ -55,7 +55,7 @@ def test_mobilenet_v1_has_the_macs_of_every_resolution():
         # 59 M in the authors' table of checkpoints.
         (_V2, 0.35, 1_662_048, 59_285_808),
         (_MNASNET, 1.0, 4_344_392, 314_415_872),
-        # Its authors say 407 M; they count more than products.
+        # Its authors say 407 M; the difference is not explained.
         (_LITE0, 1.0, 4_608_992, 385_187_552),
     ],
 )
