@@ -245,10 +245,9 @@ def test_report_tells_what_the_run_has_done(copy):
   assert report['accuracy']['integer'] == _accuracy(network, copy)
   assert report['policy'] == network.policy.as_dict()
   # The most that an instruction set of the cores needs.
-  ram_bytes, flash_bytes = map(
-      max,
-      zip(*(_compiled_bytes(folder / name, copy) for name in ('dsp', 'mve'))),
-  )
+  compiled = [_compiled_bytes(folder / name, copy) for name in ('dsp', 'mve')]
+  ram_bytes = max(ram for ram, _ in compiled)
+  flash_bytes = max(flash for _, flash in compiled)
   assert report['footprint']['ram_bytes_predicted'] == ram_bytes
   assert report['footprint']['flash_bytes_predicted'] == flash_bytes
   assert report['footprint']['flash_bytes_written'] == flash_bytes
