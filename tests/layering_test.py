@@ -28,8 +28,9 @@ _LAYERS = (
     tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
-    episode_finetuning evaluation evaluation_cache evaluation_recipe evaluators
-    executors fashion_mnist finetuning float_ops float_statistics float_training
+    episode_finetuning evaluation evaluation_cache evaluation_pool
+    evaluation_recipe evaluators executors fashion_mnist finetuning float_ops
+    float_statistics float_training
     float_weights graph_draft inverted_residuals keras_graph keras_layers
     labelled_files mobilenet models qat quantized_forward quantizers
     rank_statistics ray_pool reference_ops reproducibility searchers

@@ -8,9 +8,9 @@ import pytest
 
 from tests import cheap_evaluations
 from tests import synthetic_problem
+from tfmpq import evaluation_pool
 from tfmpq import executors
 from tfmpq import ray_pool
-from tfmpq import worker_pool
 from tfmpq.searchers import registry
 
 _MEGABYTES = 1024**2
@@ -67,7 +67,7 @@ def test_error_of_an_evaluation_reaches_the_caller(cluster):
   policy = synthetic_problem.problem().policy({}, 8)
   recipe = cheap_evaluations.Recipe(refused=cheap_evaluations.num_bits(policy))
   with ray_pool.RayPool(1, recipe, cluster.address) as pool:
-    with pytest.raises(worker_pool.WorkerError, match='nothing of'):
+    with pytest.raises(evaluation_pool.WorkerError, match='nothing of'):
       pool.evaluate(policy)
 
 
@@ -75,7 +75,9 @@ def test_policy_that_ends_every_actor_is_named(cluster):
   policy = synthetic_problem.problem().policy({}, 8)
   recipe = cheap_evaluations.Recipe(deadly=cheap_evaluations.num_bits(policy))
   with ray_pool.RayPool(1, recipe, cluster.address) as pool:
-    with pytest.raises(worker_pool.WorkerError, match='3 actors.*stem_weight'):
+    with pytest.raises(
+        evaluation_pool.WorkerError, match='3 actors.*stem_weight'
+    ):
       pool.evaluate(policy)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests import cheap_evaluations
 from tests import synthetic_problem
+from tfmpq import evaluation_pool
 from tfmpq import worker_pool
 from tfmpq.searchers import registry
 
@@ -79,7 +80,9 @@ def test_error_of_an_evaluation_reaches_the_caller():
   refused = cheap_evaluations.num_bits(policies[1])
   recipe = cheap_evaluations.Recipe(refused=refused)
   with worker_pool.WorkerPool(1, recipe) as pool:
-    with pytest.raises(worker_pool.WorkerError, match='ValueError: nothing of'):
+    with pytest.raises(
+        evaluation_pool.WorkerError, match='ValueError: nothing of'
+    ):
       list(pool.evaluate_all(policies))
 
 
@@ -88,7 +91,9 @@ def test_policy_that_ends_every_worker_is_named():
   deadly = cheap_evaluations.num_bits(policies[0])
   recipe = cheap_evaluations.Recipe(deadly=deadly)
   with worker_pool.WorkerPool(1, recipe) as pool:
-    with pytest.raises(worker_pool.WorkerError, match='stem_weight.*code -9'):
+    with pytest.raises(
+        evaluation_pool.WorkerError, match='stem_weight.*code -9'
+    ):
       pool.evaluate(policies[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tfmpq import evaluation_pool
 from tfmpq import ray_pool
 from tfmpq import worker_pool
 from tfmpq.specs import did_you_mean
@@ -15,8 +16,8 @@ def create(
     executor: str,
     num_workers: int,
     ray_address: str,
-    make_evaluate: Callable[[], worker_pool.Evaluate],
-) -> worker_pool.WorkerPool | ray_pool.RayPool:
+    make_evaluate: Callable[[], evaluation_pool.Evaluate],
+) -> evaluation_pool.EvaluationPool:
   """Returns a pool of workers, a context manager.
 
   Args:

@@ -6,19 +6,19 @@ its process or its node, is replaced wherever the cluster has room.
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 import importlib
 from typing import Any
 
 from tfmpq.evaluation import Evaluation
+from tfmpq.evaluation_pool import Evaluate
+from tfmpq.evaluation_pool import EvaluationPool
+from tfmpq.evaluation_pool import Round
+from tfmpq.evaluation_pool import WorkerError
 from tfmpq.specs import QuantizationPolicy
-from tfmpq.worker_pool import Evaluate
-from tfmpq.worker_pool import MAX_LOSSES
-from tfmpq.worker_pool import WorkerError
 
 
-class RayPool:
+class RayPool(EvaluationPool):
   """Actors that evaluate policies; a context manager, like `WorkerPool`."""
 
   def __init__(
@@ -40,8 +40,7 @@ class RayPool:
       ValueError: no workers, no address, or Ray is not installed.
       ConnectionError: there is no cluster.
     """
-    if num_workers < 1:
-      raise ValueError(f'workers: expected at least 1, received {num_workers}')
+    super().__init__(num_workers)
     if not address:
       raise ValueError(
           "executor 'ray' needs --ray_address: 'auto' for the cluster that "
@@ -49,18 +48,10 @@ class RayPool:
       )
     self._ray = _import_ray()
     self._ray.init(address=address, log_to_driver=False)
-    self._num_workers = num_workers
     self._recipe = self._ray.put(make_evaluate)
     self._idle: list[Any] = []
     self._starting: dict[Any, Any] = {}  # What an actor first says -> actor.
     self._working: dict[Any, tuple[int, Any]] = {}  # Answer -> ticket, actor.
-    self._num_tickets = 0
-
-  def __enter__(self) -> RayPool:
-    return self
-
-  def __exit__(self, *unused_exception) -> None:
-    self.close()
 
   def close(self) -> None:
     """Ends the actors and leaves the cluster."""
@@ -70,38 +61,7 @@ class RayPool:
     self._idle, self._starting, self._working = [], {}, {}
     self._ray.shutdown()
 
-  def evaluate(self, policy: QuantizationPolicy) -> Evaluation:
-    """Returns the evaluation of one policy."""
-    return next(self.evaluate_all([policy]))
-
-  def evaluate_all(
-      self, policies: Sequence[QuantizationPolicy]
-  ) -> Iterator[Evaluation]:
-    """Yields the evaluation of each policy, in their order, once it is known.
-
-    Raises:
-      WorkerError: an actor could not start, an evaluation raised an error, or
-        several actors were lost over the same policy.
-    """
-    first = self._num_tickets
-    self._num_tickets += len(policies)
-    tickets = dict(enumerate(policies, start=first))
-    waiting = collections.deque(tickets)
-    losses: collections.Counter[int] = collections.Counter()
-    done: dict[int, Evaluation] = {}
-    for ticket in tickets:
-      while ticket not in done:
-        self._dispatch(tickets, waiting)
-        ready, _ = self._ray.wait([*self._starting, *self._working])
-        for reference in ready:
-          if reference in self._starting:
-            self._receive_start(reference)
-          else:
-            self._receive(reference, tickets, waiting, losses, done)
-      yield done.pop(ticket)
-
-  def _dispatch(self, tickets, waiting) -> None:
-    """Gives work to idle actors; starts those that are missing."""
+  def _dispatch(self, current: Round) -> None:
     actor_class = self._ray.remote(num_cpus=1, max_restarts=0)(_Actor)
     while (
         len(self._idle) + len(self._starting) + len(self._working)
@@ -109,10 +69,18 @@ class RayPool:
     ):
       actor = actor_class.remote(self._recipe)
       self._starting[actor.start.remote()] = actor
-    while self._idle and waiting:
-      actor, ticket = self._idle.pop(0), waiting.popleft()
-      answer = actor.evaluate.remote(tickets[ticket])
+    while self._idle and current.has_work:
+      actor, (ticket, policy) = self._idle.pop(0), current.next_work()
+      answer = actor.evaluate.remote(policy)
       self._working[answer] = ticket, actor
+
+  def _collect(self, current: Round) -> None:
+    ready, _ = self._ray.wait([*self._starting, *self._working])
+    for reference in ready:
+      if reference in self._starting:
+        self._receive_start(reference)
+      else:
+        self._receive(reference, current)
 
   def _receive_start(self, reference) -> None:
     actor = self._starting.pop(reference)
@@ -124,7 +92,7 @@ class RayPool:
       return  # It is lost; `_dispatch` starts another one.
     self._idle.append(actor)
 
-  def _receive(self, reference, tickets, waiting, losses, done) -> None:
+  def _receive(self, reference, current: Round) -> None:
     """Takes an answer; of a lost actor, takes back what it worked on."""
     ticket, actor = self._working.pop(reference)
     try:
@@ -132,19 +100,10 @@ class RayPool:
     except self._ray.exceptions.RayTaskError as error:
       raise WorkerError(str(error)) from error
     except self._ray.exceptions.RayActorError as error:
-      if ticket not in tickets:
-        return
-      losses[ticket] += 1
-      if losses[ticket] == MAX_LOSSES:
-        raise WorkerError(
-            f'{MAX_LOSSES} actors were lost over the policy '
-            f'{tickets[ticket].as_dict()}: {error}'
-        ) from error
-      waiting.appendleft(ticket)
+      current.lose(ticket, 'actors', f': {error}')
       return
     self._idle.append(actor)
-    if ticket in tickets:  # Otherwise its caller has stopped listening.
-      done[ticket] = evaluation
+    current.answer(ticket, evaluation)
 
 
 class _Actor:

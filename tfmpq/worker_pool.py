@@ -7,25 +7,17 @@ killed, is replaced, and what it was working on is done again.
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 import dataclasses
 import multiprocessing
 import multiprocessing.connection
 import signal
 from typing import Any
 
-from tfmpq.evaluation import Evaluation
-from tfmpq.specs import QuantizationPolicy
-
-Evaluate = Callable[[QuantizationPolicy], Evaluation]
-
-# A policy that ends its worker that often does so for a reason of its own.
-MAX_LOSSES = 3
-
-
-class WorkerError(RuntimeError):
-  """A worker could not start, or a policy could not be evaluated."""
+from tfmpq.evaluation_pool import Evaluate
+from tfmpq.evaluation_pool import EvaluationPool
+from tfmpq.evaluation_pool import Round
+from tfmpq.evaluation_pool import WorkerError
 
 
 @dataclasses.dataclass
@@ -37,7 +29,7 @@ class _Worker:
   ticket: int | None = None
 
 
-class WorkerPool:
+class WorkerPool(EvaluationPool):
   """Processes that evaluate policies, started when first needed.
 
   A context manager; at its end the processes end.
@@ -51,20 +43,11 @@ class WorkerPool:
       make_evaluate: returns what evaluates a policy; called once in each
         process, so it has to be picklable.
     """
-    if num_workers < 1:
-      raise ValueError(f'workers: expected at least 1, received {num_workers}')
-    self._num_workers = num_workers
+    super().__init__(num_workers)
     self._make_evaluate = make_evaluate
     # Forked processes would share the threads and locks of TensorFlow.
     self._context: Any = multiprocessing.get_context('spawn')
     self._workers: list[_Worker] = []
-    self._num_tickets = 0
-
-  def __enter__(self) -> WorkerPool:
-    return self
-
-  def __exit__(self, *unused_exception) -> None:
-    self.close()
 
   @property
   def process_ids(self) -> list[int]:
@@ -79,41 +62,14 @@ class WorkerPool:
       worker.process.join()
     self._workers = []
 
-  def evaluate(self, policy: QuantizationPolicy) -> Evaluation:
-    """Returns the evaluation of one policy."""
-    return next(self.evaluate_all([policy]))
-
-  def evaluate_all(
-      self, policies: Sequence[QuantizationPolicy]
-  ) -> Iterator[Evaluation]:
-    """Yields the evaluation of each policy, in their order, once it is known.
-
-    Raises:
-      WorkerError: a worker could not start, an evaluation raised an error, or
-        several workers were lost over the same policy.
-    """
-    first = self._num_tickets
-    self._num_tickets += len(policies)
-    tickets = dict(enumerate(policies, start=first))
-    waiting = collections.deque(tickets)
-    losses: collections.Counter[int] = collections.Counter()
-    done: dict[int, Evaluation] = {}
-    for ticket in tickets:
-      while ticket not in done:
-        self._dispatch(tickets, waiting)
-        for worker in self._ready():
-          self._receive(worker, tickets, waiting, losses, done)
-      yield done.pop(ticket)
-
-  def _dispatch(self, tickets, waiting) -> None:
-    """Gives work to idle workers; starts those that are missing."""
+  def _dispatch(self, current: Round) -> None:
     while len(self._workers) < self._num_workers:
       self._workers.append(self._start())
     for worker in self._workers:
-      if worker.ticket is None and waiting:
-        worker.ticket = waiting.popleft()
+      if worker.ticket is None and current.has_work:
+        worker.ticket, policy = current.next_work()
         try:
-          worker.connection.send((worker.ticket, tickets[worker.ticket]))
+          worker.connection.send((worker.ticket, policy))
         except OSError:
           pass  # It is lost, which `_receive` finds out.
 
@@ -126,41 +82,33 @@ class WorkerPool:
     there.close()  # So that the end of the process is the end of the pipe.
     return _Worker(process, here)
 
-  def _ready(self) -> list[_Worker]:
-    """Waits until some worker has an answer or is lost."""
+  def _collect(self, current: Round) -> None:
     by_connection = {w.connection: w for w in self._workers}
-    ready = multiprocessing.connection.wait(list(by_connection))
-    return [by_connection[connection] for connection in ready]
+    for connection in multiprocessing.connection.wait(list(by_connection)):
+      self._receive(by_connection[connection], current)
 
-  def _receive(self, worker, tickets, waiting, losses, done) -> None:
+  def _receive(self, worker: _Worker, current: Round) -> None:
     """Takes an answer; of a lost worker, takes back what it worked on."""
     try:
       ticket, evaluation, error = worker.connection.recv()
     except (EOFError, OSError):
-      self._replace(worker, tickets, waiting, losses)
+      self._replace(worker, current)
       return
     worker.ticket = None
     if error:
       raise WorkerError(error)
-    if ticket in tickets:  # Otherwise its caller has stopped listening.
-      done[ticket] = evaluation
+    current.answer(ticket, evaluation)
 
-  def _replace(self, worker: _Worker, tickets, waiting, losses) -> None:
+  def _replace(self, worker: _Worker, current: Round) -> None:
     worker.connection.close()
     worker.process.join()
     self._workers.remove(worker)
-    ticket = worker.ticket
-    if ticket not in tickets:
-      return
-    losses[ticket] += 1
-    if losses[ticket] == MAX_LOSSES:
-      raise WorkerError(
-          f'{MAX_LOSSES} workers were lost over the policy '
-          f'{tickets[ticket].as_dict()}; the last one ended with exit code '
-          f'{worker.process.exitcode} (below 0: a signal; -9: perhaps too '
-          'little memory for --workers)'
-      )
-    waiting.appendleft(ticket)
+    current.lose(
+        worker.ticket,
+        'workers',
+        f'; the last one ended with exit code {worker.process.exitcode} (below '
+        '0: a signal; -9: perhaps too little memory for --workers)',
+    )
 
 
 def _serve(connection, make_evaluate: Callable[[], Evaluate]) -> None:
