@@ -2,29 +2,9 @@
 
 #include <string.h>
 
+#include "tflm_ext/kernels/product_kernel_mve.h"
 #include "tflm_ext/kernels/products_mve.h"
 #include "tflm_ext/kernels/windows_mve.h"
-
-/* What the widths of a kernel choose. */
-typedef struct {
-  tfmpq_expand_pixels expand_pixels;
-  tfmpq_make_tiles make_tiles;
-  tfmpq_pack_run pack_run;
-  uint8_t a_bits;
-  uint8_t w_bits;
-  uint8_t o_bits;
-} Parts;
-
-/* The arguments of a kernel. */
-typedef struct {
-  const tfmpq_conv_params* params;
-  const uint8_t* input;
-  const uint8_t* weight;
-  const tfmpq_channel* channels;
-  const int8_t* weight_zero_points;
-  uint8_t* output;
-  int8_t* scratch;
-} Arguments;
 
 /* Channels after whole blocks of 4, as a block. */
 typedef struct {
@@ -35,8 +15,8 @@ typedef struct {
 
 /* A call in progress. */
 typedef struct {
-  const Parts* parts;
-  const Arguments* arguments;
+  const tfmpq_product_parts* parts;
+  const tfmpq_product_arguments* arguments;
   tfmpq_tiles tiles;
   LastBlock last_block;
   const uint8_t* last_weight;
@@ -50,7 +30,7 @@ typedef struct {
   int8_t* codes;
 } Call;
 
-static LastBlock make_last_block(const Arguments* arguments) {
+static LastBlock make_last_block(const tfmpq_product_arguments* arguments) {
   const uint32_t num_channels = arguments->params->output_channels;
   const uint32_t first =
       num_channels / kTfmpqBlockChannels * kTfmpqBlockChannels;
@@ -150,8 +130,8 @@ static void pack_pixels(const Call* call, uint32_t num_pixels,
   }
 }
 
-static void init_call(Call* call, const Parts* parts,
-                      const Arguments* arguments) {
+static void init_call(Call* call, const tfmpq_product_parts* parts,
+                      const tfmpq_product_arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
   const int is_direct = tfmpq_conv2d_is_direct__mve(params, parts->a_bits);
   const uint32_t num_channels = params->output_channels;
@@ -194,7 +174,8 @@ static void init_call(Call* call, const Parts* parts,
   }
 }
 
-static void conv2d(const Parts* parts, const Arguments* arguments) {
+static void conv2d(const tfmpq_product_parts* parts,
+                   const tfmpq_product_arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
   const uint32_t pixel_bytes =
       tfmpq_run_bytes(params->output_channels, parts->o_bits);
@@ -221,19 +202,6 @@ static void conv2d(const Parts* parts, const Arguments* arguments) {
   }
 }
 
-#define TFMPQ_DEFINE_CONV2D(a, w, o)                                           \
-  void tfmpq_conv2d_a##a##_w##w##_o##o##__mve(                                 \
-      const tfmpq_conv_params* params, const void* input, const void* weight,  \
-      const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
-      void* output, void* scratch) {                                           \
-    static const Parts parts = {tfmpq_expand_pixels_a##a##__mve,               \
-                                tfmpq_pixels_w##w##__mve,                      \
-                                tfmpq_pack_run_o##o##__mve,                    \
-                                a,                                             \
-                                w,                                             \
-                                o};                                            \
-    const Arguments arguments = {                                              \
-        params, input, weight, channels, weight_zero_points, output, scratch}; \
-    conv2d(&parts, &arguments);                                                \
-  }
+#define TFMPQ_DEFINE_CONV2D(a, w, o) \
+  TFMPQ_DEFINE_PRODUCT_KERNEL(conv2d, pixels, a, w, o)
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_CONV2D)

@@ -2,36 +2,16 @@
 
 #include <string.h>
 
+#include "tflm_ext/kernels/product_kernel_mve.h"
 #include "tflm_ext/kernels/products_mve.h"
 #include "tflm_ext/kernels/windows_mve.h"
 
 /* Channels of a tile, and those whose codes wait for being packed. */
 enum { kTileChannels = 2 * kTfmpqBlockChannels, kStagedChannels = 64 };
 
-/* What the widths of a kernel choose. */
-typedef struct {
-  tfmpq_expand_pixels expand_pixels;
-  tfmpq_make_tiles make_tiles;
-  tfmpq_pack_run pack_run;
-  uint8_t a_bits;
-  uint8_t w_bits;
-  uint8_t o_bits;
-} Parts;
-
-/* The arguments of a kernel. */
-typedef struct {
-  const tfmpq_conv_params* params;
-  const uint8_t* input;
-  const uint8_t* weight;
-  const tfmpq_channel* channels;
-  const int8_t* weight_zero_points;
-  uint8_t* output;
-  int8_t* scratch;
-} Arguments;
-
 /* Points the tiles at the elements of the input. */
-static void take_input(tfmpq_tiles* tiles, const Parts* parts,
-                       const Arguments* arguments) {
+static void take_input(tfmpq_tiles* tiles, const tfmpq_product_parts* parts,
+                       const tfmpq_product_arguments* arguments) {
   const uint32_t num_channels = arguments->params->input_channels;
   if (parts->a_bits == 8 && num_channels % kTfmpqLanes == 0) {
     tiles->column_0 = (const int8_t*)arguments->input;
@@ -46,9 +26,10 @@ static void take_input(tfmpq_tiles* tiles, const Parts* parts,
 }
 
 /* Makes the codes of whole tiles of channels, from channel `first` on. */
-static void make_whole_tiles(tfmpq_tiles* tiles, const Parts* parts,
-                             const Arguments* arguments, uint32_t first,
-                             uint32_t num_channels) {
+static void make_whole_tiles(tfmpq_tiles* tiles,
+                             const tfmpq_product_parts* parts,
+                             const tfmpq_product_arguments* arguments,
+                             uint32_t first, uint32_t num_channels) {
   const uint32_t block = first / kTfmpqBlockChannels;
   const uint32_t num_blocks = num_channels / kTfmpqBlockChannels;
   const uint8_t* weight = arguments->weight + block * tiles->block_bytes;
@@ -64,9 +45,9 @@ static void make_whole_tiles(tfmpq_tiles* tiles, const Parts* parts,
 
 /* Makes the codes of the last channels, too few for a tile: takes parameters of
  * absent channels from copies, and an absent block twice. */
-static void make_last_tile(tfmpq_tiles* tiles, const Parts* parts,
-                           const Arguments* arguments, uint32_t first,
-                           uint32_t num_channels) {
+static void make_last_tile(tfmpq_tiles* tiles, const tfmpq_product_parts* parts,
+                           const tfmpq_product_arguments* arguments,
+                           uint32_t first, uint32_t num_channels) {
   tfmpq_channel channels[kTileChannels] = {{0, 0}};
   int8_t zero_points[kTileChannels] = {0};
   const uint32_t block = first / kTfmpqBlockChannels;
@@ -89,7 +70,8 @@ static void make_last_tile(tfmpq_tiles* tiles, const Parts* parts,
   parts->make_tiles(tiles);
 }
 
-static void fully_connected(const Parts* parts, const Arguments* arguments) {
+static void fully_connected(const tfmpq_product_parts* parts,
+                            const tfmpq_product_arguments* arguments) {
   const tfmpq_conv_params* params = arguments->params;
   const uint32_t num_channels = params->output_channels;
   int8_t staged[kStagedChannels];
@@ -116,19 +98,6 @@ static void fully_connected(const Parts* parts, const Arguments* arguments) {
   }
 }
 
-#define TFMPQ_DEFINE_FULLY_CONNECTED(a, w, o)                                  \
-  void tfmpq_fully_connected_a##a##_w##w##_o##o##__mve(                        \
-      const tfmpq_conv_params* params, const void* input, const void* weight,  \
-      const tfmpq_channel* channels, const int8_t* weight_zero_points,         \
-      void* output, void* scratch) {                                           \
-    static const Parts parts = {tfmpq_expand_pixels_a##a##__mve,               \
-                                tfmpq_vector_w##w##__mve,                      \
-                                tfmpq_pack_run_o##o##__mve,                    \
-                                a,                                             \
-                                w,                                             \
-                                o};                                            \
-    const Arguments arguments = {                                              \
-        params, input, weight, channels, weight_zero_points, output, scratch}; \
-    fully_connected(&parts, &arguments);                                       \
-  }
+#define TFMPQ_DEFINE_FULLY_CONNECTED(a, w, o) \
+  TFMPQ_DEFINE_PRODUCT_KERNEL(fully_connected, vector, a, w, o)
 TFMPQ_FOR_EACH_TRIPLE(TFMPQ_DEFINE_FULLY_CONNECTED)
