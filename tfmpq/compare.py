@@ -32,10 +32,10 @@ import tf_keras as keras
 
 from tfmpq import command_line
 from tfmpq import comparison
-from tfmpq import datasets
 from tfmpq import evaluation_cache
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
+from tfmpq import finetuning
 from tfmpq import progress
 from tfmpq import run_dir
 from tfmpq import searching
@@ -47,7 +47,6 @@ from tfmpq.searchers import searcher as searcher_lib
 
 _REFERENCE = 'ddpg'
 _FOLDER = 'compare'
-_BATCH_SIZE = 500
 
 _SEARCHERS = flags.DEFINE_list(
     'searchers',
@@ -180,7 +179,7 @@ def _finetuned(
     keras.backend.clear_session()
     state = folder / run_dir.FINETUNE_STATE
     trained = training_phases.train(experiment, policy, state, row.seed)
-    correct = _correct(trained.student, experiment.data.test)
+    correct = finetuning.correct(trained.student, experiment.data.test)
     run_dir.atomic_write(path, json.dumps(correct.astype(int).tolist()))
     shutil.rmtree(state)
   return np.array(json.loads(path.read_text()), bool)
@@ -188,19 +187,6 @@ def _finetuned(
 
 def _key(row: comparison.Row) -> tuple[str, int]:
   return row.searcher, row.seed
-
-
-def _correct(student, examples: datasets.Examples) -> np.ndarray:
-  predicted = [
-      np.argmax(
-          student(
-              datasets.to_input(examples.images[start : start + _BATCH_SIZE])
-          ),
-          axis=-1,
-      ).reshape(-1)
-      for start in range(0, len(examples), _BATCH_SIZE)
-  ]
-  return np.concatenate(predicted) == examples.labels
 
 
 def _write(

@@ -262,16 +262,25 @@ def evaluate(
     classifier: Classifier, examples: datasets.Examples
 ) -> evaluation.Evaluation:
   """Returns accuracy and cross-entropy of float logits on a split."""
-  predict = tf.function(classifier)
-  logits = np.concatenate(
+  logits = _logits(tf.function(classifier), examples.images)
+  return evaluation.from_logits(logits, examples.labels)
+
+
+def correct(classifier: Classifier, examples: datasets.Examples) -> np.ndarray:
+  """Returns which images of a split are classified rightly, bool [N]."""
+  return _logits(classifier, examples.images).argmax(-1) == examples.labels
+
+
+def _logits(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+  """Returns float logits [N, classes] of uint8 images [N, H, W, C]."""
+  return np.concatenate(
       [
-          predict(
-              datasets.to_input(examples.images[i : i + _EVALUATION_BATCH_SIZE])
+          classifier(
+              datasets.to_input(images[start : start + _EVALUATION_BATCH_SIZE])
           )
-          for i in range(0, len(examples), _EVALUATION_BATCH_SIZE)
+          for start in range(0, len(images), _EVALUATION_BATCH_SIZE)
       ]
   )
-  return evaluation.from_logits(logits, examples.labels)
 
 
 def _schedule(peak: float, num_steps: int):

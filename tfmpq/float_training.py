@@ -168,15 +168,8 @@ def evaluate(
     model: keras.Model, examples: datasets.Examples
 ) -> evaluation.Evaluation:
   """Returns the model's accuracy and cross-entropy on a split."""
-  logits = predict_logits(model, examples.images).astype(np.float64)
-  shifted = logits - logits.max(axis=1, keepdims=True)
-  log_probabilities = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-  true_class = log_probabilities[np.arange(len(logits)), examples.labels]
-  return evaluation.Evaluation(
-      accuracy=float(np.mean(logits.argmax(axis=1) == examples.labels)),
-      cross_entropy=float(-true_class.mean()),
-      num_images=len(examples),
-  )
+  logits = predict_logits(model, examples.images)
+  return evaluation.from_logits(logits, examples.labels)
 
 
 def _make_optimizer(config, steps_per_epoch):

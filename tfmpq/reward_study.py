@@ -30,9 +30,9 @@ import tf_keras as keras
 import tqdm
 
 from tfmpq import command_line
-from tfmpq import datasets
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
+from tfmpq import finetuning
 from tfmpq import reward_correlation
 from tfmpq import run_dir
 from tfmpq import searching
@@ -52,7 +52,6 @@ experiment_flags.define()
 flags.declare_key_flag('run_dir')
 
 _FOLDER = 'reward_study'
-_BATCH_SIZE = 500
 # Of the policies of the whole range: how one-sided their widths are.
 _CONCENTRATION = 0.7
 
@@ -181,25 +180,13 @@ def _trained(experiment, policy, index, seed) -> reward_correlation.Trained:
   row = reward_correlation.Trained(
       bits=policy.as_dict(),
       seed=seed,
-      correct=_correct(result.student, experiment.data.test),
+      correct=finetuning.correct(result.student, experiment.data.test),
       seconds=time.perf_counter() - start,
   )
   run_dir.atomic_write(path, row.to_json())
   shutil.rmtree(state)
   logging.info('policy %d, seed %d: %.2f %%', index, seed, 100 * row.accuracy)
   return row
-
-
-def _correct(student, examples: datasets.Examples) -> np.ndarray:
-  """Returns which images of a split are classified rightly, bool [N]."""
-  starts = range(0, len(examples), _BATCH_SIZE)
-  found = [
-      np.argmax(
-          student(datasets.to_input(examples.images[s : s + _BATCH_SIZE])), -1
-      )
-      for s in starts
-  ]
-  return np.concatenate(found) == examples.labels
 
 
 if __name__ == '__main__':
