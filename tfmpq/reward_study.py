@@ -135,11 +135,12 @@ def _additive_scores(experiment, policies) -> list[float]:
   """Returns, per policy, the sum of the losses of each tensor alone."""
   problem = searching.search_problem(experiment, experiment.evaluator)
   names = [tensor.name for tensor in problem.searched_tensors]
-  widest = problem.policy({}, max(problem.bit_widths))
+  widest = problem.policy({}, problem.bit_widths[-1])
   base = experiment.evaluator(widest).cross_entropy
-  loss: dict[tuple[str, int], float] = {}
+  *narrow, most = problem.bit_widths
+  loss = {(name, most): 0.0 for name in names}
   for name in tqdm.tqdm(names, 'sensitivities', unit='tensor'):
-    for bits in problem.bit_widths:
+    for bits in narrow:
       alone = widest.with_bits({name: bits})
       loss[name, bits] = experiment.evaluator(alone).cross_entropy - base
   return [
