@@ -87,11 +87,13 @@ def write_builder_dir(
   classes = {'num_classes': num_classes}
   if num_classes == NUM_CLASSES:
     classes = {'names_file': imagenet_common.label_names_file()}
-  features = tfds.features.FeaturesDict({
-      'image': tfds.features.Image(encoding_format='jpeg'),
-      'label': tfds.features.ClassLabel(**classes),
-      'file_name': tfds.features.Text(),
-  })
+  features = tfds.features.FeaturesDict(
+      {
+          'image': tfds.features.Image(encoding_format='jpeg'),
+          'label': tfds.features.ClassLabel(**classes),
+          'file_name': tfds.features.Text(),
+      }
+  )
   infos = []
   for index, (split, count) in enumerate(
       (('train', num_train), ('validation', num_test))

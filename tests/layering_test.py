@@ -24,7 +24,7 @@ _LAYERS = (
     fastest_policy float_ends float_network kernel_targets kmeans_weights
     latency_model latency_table memory_model memory_planner network_specs
     offset_search packing paper_memory paper_rows paper_study published_accuracy
-    quantization quantized_network ram_model timed_memory tflm_arena
+    quantization quantized_network ram_model record_files timed_memory tflm_arena
     tflm_custom_memory tflm_structures weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
@@ -32,7 +32,7 @@ _LAYERS = (
     evaluation_recipe evaluators executors fashion_mnist finetuning float_ops
     float_statistics float_training
     float_weights graph_draft inverted_residuals keras_graph keras_layers
-    labelled_files mobilenet models qat quantized_forward quantizers
+    labelled_files mobilenet models preprocessing qat quantized_forward quantizers
     rank_statistics ray_pool reference_ops reproducibility searchers
     searchers.budget_growth searchers.budget_repair searchers.ddpg
     searchers.demonstrations searchers.environment searchers.episode_log
