@@ -44,7 +44,7 @@ def _logits(network, images):
 def _read(folder, content: bytes, **kwargs):
   path = folder / 'model.tflite'
   path.write_bytes(content)
-  return float_models.read(path, **kwargs)
+  return float_models.read(path, float_models.Reading(**kwargs))
 
 
 @pytest.fixture(scope='module', name='small')
@@ -179,7 +179,8 @@ def test_keras_files_read_what_they_were_trained_on(
   model = calibration_models.randomize(keras.Model(inputs, x), seed=2)
   images = _images(model)
   model.save(tmp_path / f'model{suffix}')
-  network = float_models.read(tmp_path / f'model{suffix}', input_range)
+  reading = float_models.Reading(input_range=input_range)
+  network = float_models.read(tmp_path / f'model{suffix}', reading)
   real = to_real(images.astype(np.float64))
   expected = model.predict(real, verbose=0)
   np.testing.assert_allclose(
@@ -198,7 +199,8 @@ def test_a_layer_without_padding_takes_the_shift_itself(tmp_path):
   )
   calibration_models.randomize(model, seed=3)
   model.save(tmp_path / 'model.h5')
-  network = float_models.read(tmp_path / 'model.h5', '0,1')
+  reading = float_models.Reading(input_range='0,1')
+  network = float_models.read(tmp_path / 'model.h5', reading)
   assert len(network.spec.layers) == 2
   images = _images(model)
   expected = model.predict(images / 255.0, verbose=0)
@@ -299,6 +301,43 @@ def test_files_that_cannot_be_read_are_refused(small, tmp_path):
     float_models.read(tmp_path / 'weights.h5')
 
 
+@pytest.mark.parametrize('kind', ['float32', 'uint8'])
+def test_a_tflite_can_be_read_for_images_of_another_size(kind, tmp_path):
+  # 'same' padding depends on the size: 16 and 12 are even, 11 and 9 odd.
+  def build(shape):
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(4, 3, 2, 'same', activation='relu6')(inputs)
+    x = layers.DepthwiseConv2D(3, 2, 'same', activation='relu')(x)
+    x = layers.AveragePooling2D(x.shape[1:3])(x)
+    x = layers.Conv2D(5, 1)(x)
+    return keras.Model(inputs, layers.Reshape((5,))(x))
+
+  model = calibration_models.randomize(build((16, 12, 3)), seed=1)
+  if kind == 'float32':
+    file = tflite_files.float32(model)
+  else:
+    file = tflite_files.uint8(model, datasets.to_input(_images(model)))
+  other = build((11, 9, 3))
+  other.set_weights(model.get_weights())
+  network = _read(tmp_path, file, image_size=(11, 9))
+  assert network.spec.tensor(network.spec.input).shape == (11, 9, 3)
+  images = _images(other)
+  expected = _logits(keras_graph.fold(other), images)
+  received = _logits(network, images)
+  # Weights of 8 bits in the second file.
+  atol = (1e-5 if kind == 'float32' else 0.1) * expected.std()
+  np.testing.assert_allclose(received, expected, rtol=0, atol=atol)
+  same = _read(tmp_path, file, image_size=(16, 12))
+  assert same.spec == _read(tmp_path, file).spec
+
+
+def test_a_flattened_image_keeps_a_tflite_to_its_size(tmp_path):
+  inputs = keras.Input((8, 6, 3))
+  model = keras.Model(inputs, layers.Dense(5)(layers.Flatten()(inputs)))
+  with pytest.raises(ValueError, match='RESHAPE|FULLY_CONNECTED'):
+    _read(tmp_path, tflite_files.float32(model), image_size=(12, 6))
+
+
 def test_a_pool_cannot_take_a_scale(tmp_path):
   model = keras.Sequential(
       [keras.Input((4, 4, 1)), layers.AveragePooling2D(2), layers.Flatten()]
@@ -307,4 +346,6 @@ def test_a_pool_cannot_take_a_scale(tmp_path):
   model.save(tmp_path / 'model.h5')
   assert float_models.read(tmp_path / 'model.h5').spec.layers
   with pytest.raises(ValueError, match='average_pooling2d.* reads the network'):
-    float_models.read(tmp_path / 'model.h5', '0,1')
+    float_models.read(
+        tmp_path / 'model.h5', float_models.Reading(input_range='0,1')
+    )

@@ -24,8 +24,9 @@ _LAYERS = (
     fastest_policy float_ends float_network kernel_targets kmeans_weights
     latency_model latency_table memory_model memory_planner network_specs
     offset_search packing paper_memory paper_rows paper_study published_accuracy
-    quantization quantized_network ram_model record_files timed_memory tflm_arena
-    tflm_custom_memory tflm_structures weight_layouts""",
+    quantization quantized_network ram_model record_files state_dicts
+    timed_memory tflm_arena tflm_custom_memory tflm_structures torch_files
+    weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips calibration_tables conv_blocks dataset_sources datasets
     episode_finetuning evaluation evaluation_cache evaluation_pool

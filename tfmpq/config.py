@@ -33,14 +33,28 @@ class ModelConfig(_Part):
   )
   float_model: str = _field(
       '',
-      'A float network from a file instead of --model: .tflite (uint8, int8 or '
-      'float32, builtin operators), .h5 or .keras.',
+      'A float network from a file: .tflite (uint8, int8 or float32, builtin '
+      'operators), .h5 or .keras; or weights for --model and --width: a state '
+      'dict in the layout of PyTorch, .pth, .pt or .npz.',
   )
   input_range: str = _field(
       '',
       'LOW,HIGH: what the network of --float_model expects for pixels 0 and '
       "255, such as '0,1'. Empty: (pixel - 128) / 128, or what a quantized "
-      '.tflite says.',
+      '.tflite says, or what the networks of a state dict are trained on.',
+  )
+  input_mean: str = _field(
+      '',
+      'With input_std, instead of input_range: numbers per channel, and the '
+      'network expects (pixel / 255 - mean) / std.',
+  )
+  input_std: str = _field('', 'See input_mean.')
+  input_shift: str = _field(
+      'layer',
+      'If the first layer of --float_model pads with a zero that is not ours: '
+      "'layer', a layer in front shifts it, exactly; 'bias', none, and pixels "
+      'beyond the border are 128.',
+      ('layer', 'bias'),
   )
   skip_outputs: int = _field(
       0,

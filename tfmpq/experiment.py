@@ -107,8 +107,16 @@ class Experiment:
     model = self.config.model
     return float_models.read(
         user_paths.resolve(model.float_model),
-        model.input_range,
-        model.skip_outputs,
+        float_models.Reading(
+            model=model.model,
+            width=model.width,
+            image_size=self.config.data.height_and_width(),
+            input_range=model.input_range,
+            input_mean=model.input_mean,
+            input_std=model.input_std,
+            input_shift=model.input_shift,
+            skip_outputs=model.skip_outputs,
+        ),
     )
 
   def build_model(self) -> keras.Model:

@@ -16,41 +16,78 @@ from tfmpq import specs
 
 # real = (pixel - 128) / 128; see datasets.to_input.
 _OFFSET, _STEPS = 128.0, 128.0
+_LAST_PIXEL = 255
 _SHIFT_LAYER = 'input_shift'
+
+
+@dataclasses.dataclass(frozen=True)
+class InputEncoding:
+  """How a network reads pixels: `real = scale * (pixel - offset)`.
+
+  Attributes:
+    scale: one number, or one per input channel.
+    offset: likewise.
+  """
+
+  scale: float | tuple[float, ...]
+  offset: float | tuple[float, ...]
+
+
+def normalization(
+    mean: tuple[float, ...], deviation: tuple[float, ...]
+) -> InputEncoding:
+  """Returns the encoding `(pixel / 255 - mean) / deviation` per channel."""
+  return InputEncoding(
+      tuple(1 / (_LAST_PIXEL * number) for number in deviation),
+      tuple(_LAST_PIXEL * number for number in mean),
+  )
 
 
 def reading_pixels(
     network: float_network.FloatNetwork,
-    scale: float | np.ndarray,
-    offset: float | np.ndarray,
+    encoding: InputEncoding,
+    shift: str = 'layer',
 ) -> float_network.FloatNetwork:
   """Returns the network that reads our inputs instead of its own.
 
   Args:
-    network: reads `scale * (pixel - offset)`.
-    scale: one number, or one per input channel.
-    offset: likewise.
+    network: reads pixels by `encoding`.
+    encoding: see InputEncoding.
+    shift: what happens if it has another zero than ours and the first layer
+      pads with it. 'layer': a 1x1 depthwise layer in front shifts the zero, and
+      nothing changes. 'bias': the first layer takes the shift, as it does
+      without padding; no layer is added, and beyond the border pixels are 128.
 
   Raises:
-    ValueError: a layer without weights reads the input.
+    ValueError: a layer without weights reads the input, or the encoding is one
+      for another number of channels.
   """
   spec = network.spec
   channels = spec.tensor(spec.input).shape[2]
-  factor = np.broadcast_to(np.float64(scale) * _STEPS, (channels,))
-  shift = np.broadcast_to(np.float64(scale) * (_OFFSET - offset), (channels,))
-  if (factor == 1).all() and (shift == 0).all():
+  scale = np.asarray(encoding.scale, np.float64)
+  offset = np.asarray(encoding.offset, np.float64)
+  for what, numbers in (('scale', scale), ('offset', offset)):
+    if numbers.size not in (1, channels):
+      raise ValueError(
+          f'network {spec.name!r} reads {channels} channels, the {what} of its '
+          f'input is {numbers.tolist()}'
+      )
+  factor = np.broadcast_to(scale * _STEPS, (channels,))
+  term = np.broadcast_to(scale * (_OFFSET - offset), (channels,))
+  if (factor == 1).all() and (term == 0).all():
     return network
   for layer in spec.layers:
     if spec.input in layer.inputs and layer.weight is None:
       raise ValueError(
           f"layer '{layer.name}' ({layer.op.value}) reads the network input; "
-          'expected a convolution or dense layer there, into which the scale '
-          f'{scale} and the offset {offset} of the input can be folded'
+          'expected a convolution or dense layer there, into which the input '
+          f'can be folded ({encoding})'
       )
-  if shift.any() and any(any(layer.padding) for layer in _readers(spec)):
-    network = _with_shift_layer(network, shift / factor)
+  padded = any(any(layer.padding) for layer in _readers(spec))
+  if shift == 'layer' and padded and term.any():
+    network = _with_shift_layer(network, term / factor)
     return _folded(network, _SHIFT_LAYER, factor, np.zeros(channels))
-  return _folded(network, spec.input, factor, shift)
+  return _folded(network, spec.input, factor, term)
 
 
 def _readers(spec: specs.NetworkSpec) -> list[specs.LayerSpec]:

@@ -10,15 +10,19 @@ either sign are not modelled.
 from __future__ import annotations
 
 from collections.abc import Callable
-import dataclasses
 
 import numpy as np
 import tf_keras as keras
 
+from tfmpq import float_ends
 from tfmpq import tflite_graph
 
 _layers = keras.layers
 _schema = tflite_graph.schema
+_GLOBAL_POOLS = {
+    'AVERAGE_POOL_2D': _layers.GlobalAveragePooling2D,
+    'MAX_POOL_2D': _layers.GlobalMaxPooling2D,
+}
 _PADDINGS = {_schema.Padding.SAME: 'same', _schema.Padding.VALID: 'valid'}
 # Fused activation function -> (lowest, highest) value.
 _BOUNDS = {
@@ -30,35 +34,36 @@ _BOUNDS = {
 _INT8_OFFSET = 128
 
 
-@dataclasses.dataclass(frozen=True)
-class InputEncoding:
-  """How a model's input reads pixels: `real = scale * (pixel - offset)`."""
-
-  scale: float
-  offset: float
-
-
 def build(
     graph: tflite_graph.Graph,
-) -> tuple[keras.Model, InputEncoding | None]:
+    image_size: tuple[int, int] | None = None,
+) -> tuple[keras.Model, float_ends.InputEncoding | None]:
   """Returns (the model, how it reads pixels).
 
   Layers are called after the operators: 'conv_0', 'depthwise_1', with the
   position in the file. The encoding is None for a model with float32 input,
   which does not say what it expects.
 
+  Args:
+    graph: what the file says.
+    image_size: (height, width) of the input if not those in the file. A pool
+      over the whole of its input stays one.
+
   Raises:
     ValueError: an operator or tensor is not supported; the message names it
       and says what is.
   """
-  return _Builder(graph).build()
+  return _Builder(graph, image_size).build()
 
 
 class _Builder:
   """Calls one Keras layer after the other."""
 
-  def __init__(self, graph: tflite_graph.Graph):
+  def __init__(
+      self, graph: tflite_graph.Graph, image_size: tuple[int, int] | None
+  ):
     self._graph = graph
+    self._image_size = image_size
     self._values: dict[int, keras.KerasTensor] = {}  # by tensor index
     self._operator: tflite_graph.Operator
 
@@ -67,7 +72,10 @@ class _Builder:
     graph = self._graph
     tensor = graph.tensors[graph.input]
     encoding = _input_encoding(tensor)
-    inputs = keras.Input(tensor.shape[1:], name='input')
+    if self._image_size == tuple(tensor.shape[1:3]):
+      self._image_size = None
+    shape = (*(self._image_size or tensor.shape[1:3]), tensor.shape[3])
+    inputs = keras.Input(shape, name='input')
     self._values[graph.input] = inputs
     for operator in graph.operators:
       handler = _HANDLERS.get(operator.kind)
@@ -152,8 +160,15 @@ class _Builder:
     is_max = operator.kind == 'MAX_POOL_2D'
     kind = _layers.MaxPooling2D if is_max else _layers.AveragePooling2D
     options = operator.options
+    window = (options.filterHeight, options.filterWidth)
+    if self._image_size and window == self._shape_in_file(0)[1:3]:
+      if options.padding != _schema.Padding.VALID:
+        raise ValueError('a pool that pads keeps it to one image size')
+      kind = _GLOBAL_POOLS[operator.kind]
+      layer = kind(keepdims=True, name=f'pool_{operator.index}')
+      return self._activated(layer(self._value(0)), bounded=False)
     layer = kind(
-        (options.filterHeight, options.filterWidth),
+        window,
         (options.strideH, options.strideW),
         _PADDINGS[options.padding],
         name=f'pool_{operator.index}',
@@ -206,6 +221,11 @@ class _Builder:
           'before it; constants are not supported there'
       )
     return self._values[index]
+
+  def _shape_in_file(self, position: int) -> tuple[int, ...]:
+    """Returns the shape of an input of the operator, before any resizing."""
+    index = self._operator.inputs[position]
+    return tuple(self._graph.tensors[index].shape)
 
   def _constant(self, position: int) -> np.ndarray:
     """Returns an input of the operator that is a constant, float64."""
@@ -281,7 +301,9 @@ _HANDLERS: dict[str, Callable] = {
 }
 
 
-def _input_encoding(tensor: tflite_graph.Tensor) -> InputEncoding | None:
+def _input_encoding(
+    tensor: tflite_graph.Tensor,
+) -> float_ends.InputEncoding | None:
   if len(tensor.shape) != 4:
     raise ValueError(
         f"input '{tensor.name}': expected [1, height, width, channels], "
@@ -297,4 +319,4 @@ def _input_encoding(tensor: tflite_graph.Tensor) -> InputEncoding | None:
   offset = int(tensor.zero_points[0])
   if tensor.dtype is np.int8:
     offset += _INT8_OFFSET
-  return InputEncoding(float(tensor.scales[0]), float(offset))
+  return float_ends.InputEncoding(float(tensor.scales[0]), float(offset))
