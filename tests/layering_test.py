@@ -28,7 +28,8 @@ _LAYERS = (
     timed_memory tflm_arena tflm_custom_memory tflm_structures torch_files
     weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
-    """activation_clips calibration_tables conv_blocks dataset_sources datasets
+    """activation_clips bias_correction calibration_tables conv_blocks
+    dataset_sources datasets
     episode_finetuning evaluation evaluation_cache evaluation_pool
     evaluation_recipe evaluators executors fashion_mnist finetuning float_ops
     float_statistics float_training

@@ -239,18 +239,22 @@ class Experiment:
     )
 
   def make_evaluator(
-      self, network: float_network_lib.FloatNetwork, cache_dir: pathlib.Path
+      self,
+      network: float_network_lib.FloatNetwork,
+      cache_dir: pathlib.Path,
+      examples: datasets.Examples | None = None,
   ) -> evaluators.PostTrainingEvaluator:
     """Returns an evaluator of other weights on the same images."""
     data = self.config.data
-    reward = self.data.reward.take(data.num_reward_images)
+    if examples is None:
+      examples = self.data.reward.take(data.num_reward_images)
     calibration = self.data.train.take(data.num_calibration_images)
     logging.info('rounding the weights at every width')
     return evaluators.PostTrainingEvaluator(
         network,
         calibration.images,
-        reward.images,
-        reward.labels,
+        examples.images,
+        examples.labels,
         per_channel_zero_points=self.per_channel_zero_points,
         cache_dir=cache_dir,
     )

@@ -5,12 +5,15 @@
 needs a run that has got past its search, and trains nothing. The weights of the
 float network are replaced by the centres of clusters, per tensor, as many as
 fit into --flash with their codebooks and biases; activations stay real numbers.
-Both are scored on the reward images of the run, from which the policy was
-searched; the bits of the clusters are chosen by noise per byte, without images.
+The bits of the clusters are chosen by noise per byte, without images; biases
+are then corrected on the calibration images, because the policy's are, too.
+All are scored on the reward images of the run, from which the policy was
+searched, and on the test images, which nothing has seen.
 """
 
 from absl import app
 
+from tfmpq import bias_correction
 from tfmpq import command_line
 from tfmpq import datasets
 from tfmpq import evaluation
@@ -19,6 +22,12 @@ from tfmpq import experiment_flags
 from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import kmeans_weights
+from tfmpq import run_dir
+from tfmpq import specs
+
+# Images that pass through the network at once.
+_BATCH_SIZE = 50
+_Networks = dict[str, float_network.FloatNetwork]
 
 experiment_flags.define()
 
@@ -31,42 +40,75 @@ def main(argv: list[str]) -> None:
 def compare(experiment: experiment_lib.Experiment) -> None:
   """Quantizes by k-means, evaluates and prints."""
   network, policy = experiment.float_network, experiment.policy
-  budget = experiment.budget
-  if budget.flash_bytes is None:
+  limit = experiment.budget.flash_bytes
+  if limit is None:
     raise ValueError('--flash: expected a limit, received none')
-  bits = kmeans_weights.allocate(network, budget.flash_bytes)
+  bits = kmeans_weights.allocate(network, limit)
+  data = experiment.config.data
+  calibration = experiment.data.train.take(data.num_calibration_images)
   clustered = kmeans_weights.quantize(network, bits)
-  examples = experiment.data.reward.take(
-      experiment.config.data.num_reward_images
+  corrected = bias_correction.correct(
+      clustered, network, datasets.to_input(calibration.images)
   )
-  footprint = experiment.memory_model.footprint(policy)
-  uniform = experiment.evaluator(policy)
-  print(f'{len(examples)} images of the reward split, no training:')
-  print(line('float', evaluate(network, examples), None))
-  print(line('policy of the run', uniform, footprint.flash_bytes))
   num_bytes = kmeans_weights.model_bytes(network, bits)
-  print(line('k-means weights', evaluate(clustered, examples), num_bytes))
+  print(
+      f'FLASH: policy {experiment.memory_model.footprint(policy).flash_bytes:,}'
+      f' bytes, k-means {num_bytes:,}, limit {limit:,}'
+  )
+  eight_bits = specs.QuantizationPolicy.uniform(experiment.spec, 8, 8)
+  for split, examples in (
+      ('reward', experiment.data.reward.take(data.num_reward_images)),
+      ('test', experiment.data.test),
+  ):
+    print(f'{len(examples)} images of the {split} split, no training:')
+    evaluator = experiment.make_evaluator(
+        network, experiment.folder / run_dir.CALIBRATION, examples
+    )
+    print(line('8 bits', evaluator(eight_bits)))
+    print(line('policy of the run', evaluator(policy)))
+    scores = evaluate(
+        network,
+        {'k-means': clustered, 'k-means, corrected': corrected},
+        examples,
+    )
+    for what, score in scores.items():
+      print(line(what, score))
   print('bits of the codes: ' + ', '.join(f'{n} {b}' for n, b in bits.items()))
 
 
 def evaluate(
-    network: float_network.FloatNetwork, examples: datasets.Examples
-) -> evaluation.Evaluation:
-  """Returns the figures of a network in real numbers."""
-  logits = float_ops.logits(network, datasets.to_input(examples.images))
-  return evaluation.from_logits(
-      logits.reshape(len(examples), -1), examples.labels
-  )
+    original: float_network.FloatNetwork,
+    others: _Networks,
+    examples: datasets.Examples,
+) -> dict[str, evaluation.Evaluation]:
+  """Returns name -> figures of networks in real numbers, 'float' included.
+
+  Args:
+    original: with which the others are to agree.
+    others: by name.
+    examples: images and labels.
+  """
+  inputs = datasets.to_input(examples.images)
+
+  def logits(network):
+    found = float_ops.logits(network, inputs, _BATCH_SIZE)
+    return found.reshape(len(examples), -1)
+
+  wanted = logits(original)
+  return {
+      name: evaluation.from_logits(found, examples.labels, wanted)
+      for name, found in (
+          ('float', wanted),
+          *((name, logits(network)) for name, network in others.items()),
+      )
+  }
 
 
-def line(
-    what: str, score: evaluation.Evaluation, flash_bytes: int | None
-) -> str:
+def line(what: str, score: evaluation.Evaluation) -> str:
   """Returns a line of the comparison."""
-  size = '' if flash_bytes is None else f', FLASH {flash_bytes:,} bytes'
   return (
       f'{what:<20}{score.accuracy:>8.2%}, cross-entropy '
-      f'{score.cross_entropy:.4f}{size}'
+      f'{score.cross_entropy:.4f}, agreement with float {score.agreement:.2%}'
   )
 
 
