@@ -15,10 +15,10 @@ from tfmpq.searchers import registry
 from tfmpq.searchers import reward_scaling
 from tfmpq.searchers import search_state
 from tfmpq.searchers.ddpg import DdpgConfig
+from tfmpq.searchers.ddpg_search_config import DdpgSearchConfig
 from tfmpq.searchers.environment import BitWidthEnvironment
 from tfmpq.searchers.environment import width_index
 from tfmpq.searchers.episode_log import EpisodeLog
-from tfmpq.searchers.episode_loop import DdpgSearchConfig
 from tfmpq.searchers.episode_loop import DdpgSearcher
 
 _SMALL = DdpgSearchConfig(agent=DdpgConfig(hidden_units=(8, 8), batch_size=16))

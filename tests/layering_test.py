@@ -37,9 +37,9 @@ _LAYERS = (
     labelled_files mobilenet models preprocessing qat quantized_forward quantizers
     rank_statistics ray_pool reference_ops reproducibility searchers
     searchers.budget_growth searchers.budget_repair searchers.ddpg
-    searchers.demonstrations searchers.environment searchers.episode_log
+    searchers.ddpg_search_config searchers.demonstrations searchers.environment searchers.episode_log
     searchers.episode_loop searchers.evolution searchers.exhaustive
-    searchers.exploration searchers.front searchers.greedy searchers.ilp
+    searchers.exploration searchers.final_wall searchers.front searchers.greedy searchers.ilp
     searchers.integer_program searchers.linear_memory searchers.mlp
     searchers.observation searchers.random_search searchers.registry
     searchers.replay_buffer searchers.reward_scaling searchers.rule_based

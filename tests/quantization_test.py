@@ -86,7 +86,7 @@ def test_network_input_code_is_pixel_minus_128():
         (8, math.inf, 0, 'scale must be positive'),
         (4, 1.0, 16, 'zero point must lie in'),
         (2, 1.0, -1, 'zero point must lie in'),
-        (3, 1.0, 0, 'expected bits in'),
+        (9, 1.0, 0, 'expected bits in'),
     ],
 )
 def test_wrong_parameters_are_refused(bits, scale, zero_point, message):

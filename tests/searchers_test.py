@@ -52,7 +52,7 @@ def _searcher(request):
         ('objective', 'loss', 'expected one of'),
         ('bit_widths', (8, 4), 'ascending'),
         ('bit_widths', (4,), 'at least two'),
-        ('bit_widths', (3, 8), 'at least two of'),
+        ('bit_widths', (3, 9), 'at least two of'),
     ],
 )
 def test_wrong_field_of_a_problem_is_refused(field, value, message):

@@ -114,10 +114,21 @@ def test_impossible_layers_are_refused(changes, message):
     dataclasses.replace(_network().layers[0], **changes)
 
 
-@pytest.mark.parametrize('bits', [0, 1, 3, 16])
+@pytest.mark.parametrize('bits', [0, -2, 9, 16])
 def test_other_widths_are_refused(bits):
   with pytest.raises(ValueError, match='expected bits in'):
     specs.QuantizationPolicy.of({'a': bits})
+
+
+@pytest.mark.parametrize('bits', [1, 3, 5, 6, 7])
+def test_widths_for_comparison_are_refused_unless_asked_for(bits):
+  network = _network()
+  policy = specs.QuantizationPolicy.uniform(network, bits, 8)
+  policy.check(network, specs.COMPARISON_WIDTHS)
+  with pytest.raises(
+      ValueError, match=rf"tensor '.*expected bits in \(2, 4, 8\).* {bits};"
+  ):
+    policy.check(network)
 
 
 def test_policy_of_another_network_is_refused():

@@ -24,6 +24,7 @@ def build_memory_model(
     per_channel_zero_points: bool,
     targets: Sequence[kernel_targets.Target],
     tflite_ops: str = 'custom',
+    policy_widths: Sequence[int] = specs.BIT_WIDTHS,
 ) -> memory_model.MemoryModel:
   """Returns the memory model by which policies of a network are judged.
 
@@ -37,9 +38,11 @@ def build_memory_model(
       another one 'mixpl'.
     targets: instruction sets of the cores; the model has to fit all of them.
     tflite_ops: of 'tflm', 'custom' or 'builtin'.
+    policy_widths: all that a policy may have, ascending; others than 2, 4 and 8
+      in the 'paper' model only.
 
   Raises:
-    ValueError: an unknown name or backend.
+    ValueError: an unknown name or backend, or widths that no backend stores.
   """
   _check_choice('memory model', name, MEMORY_MODELS)
   _check_choice('backend', backend, BACKENDS)
@@ -50,7 +53,13 @@ def build_memory_model(
         if per_channel_zero_points
         else paper_memory.ParameterScheme.MIXPL
     )
-    return paper_memory.paper_model(network, scheme)
+    return paper_memory.paper_model(network, scheme, policy_widths)
+  if not {*policy_widths} <= {*specs.BIT_WIDTHS}:
+    raise ValueError(
+        f'widths {tuple(policy_widths)}: the exports store {specs.BIT_WIDTHS} '
+        f"bits only, so the memory model '{name}' has no bytes for others; "
+        "compare them in the memory model 'paper'"
+    )
   if not targets:
     raise ValueError('a memory model needs at least one target')
   if backend == 'tflm' and tflite_ops == 'builtin':

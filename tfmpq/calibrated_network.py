@@ -27,7 +27,8 @@ class CalibratedWeight:
   Attributes:
     codes: int8 (8 bits) or uint8 (4, 2 bits), the weight tensor's shape.
     scales: float64 [C_out], positive.
-    zero_points: int8 [C_out]; 0 at 8 bits.
+    zero_points: int8 [C_out]; 0 at 8 bits. Float, 0.5, at 1 bit, which is
+      only emulated.
     bias: float64 [C_out], real units of the layer's pre-activation.
   """
 

@@ -51,6 +51,7 @@ def load_or_build(
     images: np.ndarray,
     per_channel_zero_points: bool,
     cache_dir: pathlib.Path | None,
+    bit_widths: tuple[int, ...] = specs.BIT_WIDTHS,
 ) -> CalibrationTables:
   """Returns the tables of a network, from disk if they were built before.
 
@@ -60,14 +61,15 @@ def load_or_build(
     per_channel_zero_points: see quantized_network.QuantizedNetwork.
     cache_dir: folder for one file per network, images and setting; None keeps
       nothing.
+    bit_widths: of tensors whose bits are free.
   """
   if cache_dir is None:
-    return build(network, images, per_channel_zero_points)
-  key = _digest(network, images, per_channel_zero_points)
+    return build(network, images, per_channel_zero_points, bit_widths)
+  key = _digest(network, images, per_channel_zero_points, bit_widths)
   path = pathlib.Path(cache_dir) / f'calibration_{key}.npz'
   if path.exists():
     return _load(path)
-  tables = build(network, images, per_channel_zero_points)
+  tables = build(network, images, per_channel_zero_points, bit_widths)
   path.parent.mkdir(parents=True, exist_ok=True)
   # A process that is killed while it writes leaves no half file behind.
   unfinished = path.with_suffix(f'.{os.getpid()}.tmp')
@@ -80,6 +82,7 @@ def build(
     network: float_network.FloatNetwork,
     images: np.ndarray,
     per_channel_zero_points: bool,
+    bit_widths: tuple[int, ...] = specs.BIT_WIDTHS,
 ) -> CalibrationTables:
   """Returns the tables of a network; see `load_or_build`."""
   spec = network.spec
@@ -88,7 +91,7 @@ def build(
   for name, histogram in statistics.histograms.items():
     tensor = spec.tensor(name)
     if tensor.bits_of is None:
-      for bits in _widths(tensor):
+      for bits in _widths(tensor, bit_widths):
         clips[name, bits] = activation_clips.best_clip(
             histogram, bits, tensor.signed
         )
@@ -99,7 +102,7 @@ def build(
     rows = quantized_network.channel_major(
         network.weights[layer.weight], channels
     )
-    for bits in _widths(spec.tensor(layer.weight)):
+    for bits in _widths(spec.tensor(layer.weight), bit_widths):
       weights[layer.weight, bits] = weight_rounding.round_weight(
           rows,
           statistics.covariances[layer.name],
@@ -111,16 +114,25 @@ def build(
   )
 
 
-def _widths(tensor: specs.TensorSpec) -> tuple[int, ...]:
+def _widths(
+    tensor: specs.TensorSpec, bit_widths: tuple[int, ...]
+) -> tuple[int, ...]:
   if tensor.fixed_bits is not None:
     return (tensor.fixed_bits,)
-  return specs.BIT_WIDTHS
+  return bit_widths
 
 
-def _digest(network, images: np.ndarray, per_channel_zero_points: bool) -> str:
+def _digest(
+    network,
+    images: np.ndarray,
+    per_channel_zero_points: bool,
+    bit_widths: tuple[int, ...],
+) -> str:
   digest = hashlib.blake2b(digest_size=12)
   head = (_VERSION, per_channel_zero_points, sorted(network.ceilings.items()))
   digest.update(repr(head).encode())
+  if bit_widths != specs.BIT_WIDTHS:
+    digest.update(repr(bit_widths).encode())
   digest.update(network.spec.to_json().encode())
   named = [*sorted(network.weights.items()), *sorted(network.biases.items())]
   for name, array in [*named, ('images', images)]:

@@ -81,6 +81,11 @@ def compare(experiment: experiment_lib.Experiment) -> None:
   for name in names:
     _searcher(experiment, name)  # Finds a wrong name before the first search.
   stages.require_startable(experiment)
+  if _FINETUNE.value and experiment.policy_widths != specs.BIT_WIDTHS:
+    raise ValueError(
+        f'--search_bits={experiment.config.search.search_bits}: --finetune '
+        f'trains widths of {specs.BIT_WIDTHS} only; leave --finetune out'
+    )
   experiment.begin()
   stages.make_float_network(experiment)
   rows: list[comparison.Row] = []
@@ -117,9 +122,10 @@ def _seeds() -> list[int]:
 def _searcher(
     experiment: experiment_lib.Experiment, name: str
 ) -> searcher_lib.Searcher:
+  search = experiment.config.search
   if name == 'ddpg_cold':
-    return registry.create('ddpg', ddpg_start='none')
-  return registry.create(name, experiment.config.search.ddpg_start)
+    return registry.create('ddpg', 'none', search.constraint)
+  return registry.create(name, search.ddpg_start, search.constraint)
 
 
 def _search(

@@ -151,7 +151,9 @@ class SearchConfig(_Part):
       minimum=0,
   )
   search_bits: str = _field(
-      '2,4,8', 'Widths to choose from, comma-separated: two of 2, 4, 8 or all.'
+      '2,4,8',
+      'Widths to choose from, comma-separated: at least two of 2, 4, 8. For '
+      'comparison in --memory_model=paper with --until=search, of 1 to 8.',
   )
   # Zero points per channel are worth 0.5 to 3 points at equal widths, and
   # nothing at equal bytes: default run with 4 epochs, reward split, 93.44 %
@@ -189,6 +191,12 @@ class SearchConfig(_Part):
       '(requirements-ray.txt).',
       ('local', 'ray'),
   )
+  constraint: str = _field(
+      'every_step',
+      "When ddpg keeps to the budget: 'every_step', or as HAQ does, "
+      "'end_of_episode', when all is decided.",
+      ('every_step', 'end_of_episode'),
+  )
   ray_address: str = _field(
       '', "Of the Ray cluster: 'auto', 'host:port' or 'ray://host:port'."
   )
@@ -196,15 +204,21 @@ class SearchConfig(_Part):
   def __post_init__(self):
     super().__post_init__()
     self.bit_widths()
+    if self.constraint != 'every_step' and self.searcher != 'ddpg':
+      raise ValueError(
+          f"constraint: expected 'every_step' with --searcher={self.searcher}, "
+          f"received {self.constraint!r}, which only 'ddpg' knows"
+      )
 
   def bit_widths(self) -> tuple[int, ...]:
     """Returns the widths of search_bits, ascending; ValueError if wrong."""
     words = self.search_bits.split(',')
-    widths = sorted({b for b in specs.BIT_WIDTHS if str(b) in words})
+    widths = sorted({b for b in specs.COMPARISON_WIDTHS if str(b) in words})
     if len(widths) < 2 or len(widths) != len(words):
       raise ValueError(
           f'search_bits: expected at least two of {specs.BIT_WIDTHS}, such as '
-          f"'4,8', received {self.search_bits!r}"
+          "'4,8', or for comparison of 1 to 8, received "
+          f'{self.search_bits!r}'
       )
     return tuple(widths)
 

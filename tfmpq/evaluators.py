@@ -50,6 +50,7 @@ class PostTrainingEvaluator:
       per_channel_zero_points: bool,
       cache_dir: pathlib.Path | None = None,
       tables: calibration_tables.CalibrationTables | None = None,
+      bit_widths: tuple[int, ...] = specs.BIT_WIDTHS,
   ):
     """Computes the codes and clips of every tensor at every width.
 
@@ -63,6 +64,7 @@ class PostTrainingEvaluator:
       per_channel_zero_points: see quantized_network.QuantizedNetwork.
       cache_dir: where codes and clips are kept for the next start, or None.
       tables: codes and clips, if they are known; else they are computed.
+      bit_widths: those that policies may have; ignored if `tables` are given.
 
     Raises:
       ValueError: shapes do not fit the network, or there are no images.
@@ -78,7 +80,11 @@ class PostTrainingEvaluator:
     self._labels = labels
     self._per_channel_zero_points = per_channel_zero_points
     self._tables = tables or calibration_tables.load_or_build(
-        network, calibration_images, per_channel_zero_points, cache_dir
+        network,
+        calibration_images,
+        per_channel_zero_points,
+        cache_dir,
+        bit_widths,
     )
     codes = datasets.to_codes(images)
     self._batches = [
@@ -175,7 +181,9 @@ class PostTrainingEvaluator:
                 rounded.codes, spec.tensor(name).shape
             ).astype(packing.code_dtype(bits)),
             scales=rounded.scales,
-            zero_points=rounded.zero_points.astype(np.int8),
+            zero_points=rounded.zero_points.astype(
+                np.float64 if bits == 1 else np.int8
+            ),
             bias=network.biases[layers[name].name].astype(np.float64),
         )
         for (name, bits), rounded in self._tables.weights.items()
@@ -196,7 +204,8 @@ class PostTrainingEvaluator:
 
   def _lookup(self, policy: specs.QuantizationPolicy):
     """Returns the activation and weight tensors of a policy."""
-    policy.check(self._spec)
+    widths = {bits for _, bits in (*self._activations, *self._weights)}
+    policy.check(self._spec, sorted(widths))
     bits = policy.as_dict()
     return (
         {

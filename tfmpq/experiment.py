@@ -143,6 +143,7 @@ class Experiment:
         self.per_channel_zero_points,
         self.targets,
         budget.tflite_ops,
+        self.policy_widths,
     )
     if not self.config.latency.needs_table:
       return model
@@ -187,6 +188,11 @@ class Experiment:
     return user_paths.resolve(self.config.latency.latency_dir)
 
   @property
+  def policy_widths(self) -> tuple[int, ...]:
+    """Widths that a policy of this experiment may have, ascending."""
+    return tuple(sorted({*specs.BIT_WIDTHS, *self.config.search.bit_widths()}))
+
+  @property
   def per_channel_zero_points(self) -> bool:
     """See QuantizedNetwork."""
     return self.config.search.weight_zero_points == 'per_channel'
@@ -220,6 +226,7 @@ class Experiment:
             calibration.images,
             self.per_channel_zero_points,
             self.folder / run_dir.CALIBRATION,
+            self.policy_widths,
         ),
         self._episode_finetuning(),
     )
@@ -257,6 +264,7 @@ class Experiment:
         examples.labels,
         per_channel_zero_points=self.per_channel_zero_points,
         cache_dir=cache_dir,
+        bit_widths=self.policy_widths,
     )
 
   @functools.cached_property

@@ -54,6 +54,7 @@ class MemoryModel:
       ram: RamModel,
       flash_bytes: Callable[[QuantizationPolicy], int],
       bit_widths: Mapping[TensorKind, Sequence[int]] | None = None,
+      policy_widths: Sequence[int] = BIT_WIDTHS,
   ):
     """Joins a network and two rules that depend on nothing but the policy.
 
@@ -64,13 +65,19 @@ class MemoryModel:
       flash_bytes: policy -> bytes of FLASH.
       bit_widths: widths of free tensors, ascending, with which the network can
         run at all; None for all widths.
+      policy_widths: all widths, ascending. A policy with another one is refused
+        with a ValueError.
     """
     self.network = network
     self.name = name
     self._ram = ram
     self._flash_bytes = flash_bytes
     self._tensors = {t.name: t for t in network.policy_tensors}
-    widths = dict.fromkeys(TensorKind, BIT_WIDTHS) | dict(bit_widths or {})
+    self._policy_widths = tuple(policy_widths)
+    widths: dict[TensorKind, Sequence[int]] = {
+        **dict.fromkeys(TensorKind, self._policy_widths),
+        **(bit_widths or {}),
+    }
     self._widths = {
         t.name: (t.fixed_bits,) if t.fixed_bits else tuple(widths[t.kind])
         for t in network.policy_tensors
@@ -89,7 +96,7 @@ class MemoryModel:
     return self._footprint(policy)
 
   def _compute(self, policy: QuantizationPolicy) -> MemoryFootprint:
-    policy.check(self.network)
+    policy.check(self.network, self._policy_widths)
     return MemoryFootprint(
         self._ram.ram_bytes(policy), self._flash_bytes(policy)
     )
@@ -115,7 +122,9 @@ class MemoryModel:
       bits = self._narrowest()
       while True:
         limit = self._ram.ram_bytes(QuantizationPolicy.of(bits)) - 1
-        smaller = self._widen_inputs(bits, self._free, limit, BIT_WIDTHS)
+        smaller = self._widen_inputs(
+            bits, self._free, limit, self._policy_widths
+        )
         if smaller is None:
           break
         bits = smaller
@@ -156,7 +165,9 @@ class MemoryModel:
     if budget.ram_bytes is None:
       return None
     undecided = self._free - set(decided)
-    wider = self._widen_inputs(bits, undecided, budget.ram_bytes, BIT_WIDTHS)
+    wider = self._widen_inputs(
+        bits, undecided, budget.ram_bytes, self._policy_widths
+    )
     if wider is None:
       return None
     policy = QuantizationPolicy.of(wider)

@@ -15,7 +15,8 @@ is the last axis of what is packed:
     depthwise weight [kH, kW, C]  one run per tap: C codes
     fully connected weight        one run per output channel: C_in codes
 
-Codes of 8 bits are signed (-128..127), of 4 and 2 bits unsigned (0..2^b - 1).
+Codes of 8 bits are signed (-128..127), of fewer unsigned (0..2^b - 1). Other
+widths than 2, 4 and 8 (specs.COMPARISON_WIDTHS) have codes, but no layout.
 """
 
 import numpy as np
@@ -24,8 +25,8 @@ from tfmpq import specs
 
 
 def code_range(bits: int) -> tuple[int, int]:
-  """Returns (lowest, highest) code: 8 bits signed, 4 and 2 bits unsigned."""
-  specs.check_bits(bits, 'code_range')
+  """Returns (lowest, highest) code: 8 bits signed, fewer unsigned."""
+  specs.check_bits(bits, 'code_range', specs.COMPARISON_WIDTHS)
   return (-128, 127) if bits == 8 else (0, 2**bits - 1)
 
 
@@ -56,8 +57,9 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
     uint8 [..., packed_bytes(n, bits)].
 
   Raises:
-    ValueError: a code is out of range.
+    ValueError: another width, or a code is out of range.
   """
+  specs.check_bits(bits, 'pack')
   lowest, highest = code_range(bits)
   if codes.size and (codes.min() < lowest or codes.max() > highest):
     raise ValueError(
@@ -87,8 +89,10 @@ def unpack(packed: np.ndarray, bits: int, num_codes: int) -> np.ndarray:
     int8 (8 bits) or uint8 (4 and 2 bits) [..., num_codes].
 
   Raises:
-    ValueError: the last axis has another length, or padding bits are not 0.
+    ValueError: another width, the last axis has another length, or padding
+      bits are not 0.
   """
+  specs.check_bits(bits, 'unpack')
   expected = packed_bytes(num_codes, bits)
   if packed.shape[-1] != expected:
     raise ValueError(

@@ -2,11 +2,13 @@
 
 Source: arXiv:1905.13082 and the code of its authors. A layer needs its inputs
 and its output in RAM and nothing else; bits are not padded to bytes; FLASH is
-weights and the parameters of integer channel normalization.
+weights and the parameters of integer channel normalization. The rules hold for
+any width, so that HAQ's 1 to 8 bits can be compared in them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import enum
 
 from tfmpq import specs
@@ -126,13 +128,16 @@ class PaperRam:
 
 
 def paper_model(
-    network: specs.NetworkSpec, scheme: ParameterScheme
+    network: specs.NetworkSpec,
+    scheme: ParameterScheme,
+    policy_widths: Sequence[int] = specs.BIT_WIDTHS,
 ) -> MemoryModel:
   """Returns the memory model of the literature.
 
   Args:
     network: the network.
     scheme: what a layer stores beside its weights.
+    policy_widths: all that a policy may have, ascending.
   """
   flash = PaperFlash(network)
   return MemoryModel(
@@ -142,4 +147,5 @@ def paper_model(
       lambda policy: (
           flash.weight_bytes(policy) + flash.parameter_bytes(policy, scheme)
       ),
+      policy_widths=policy_widths,
   )

@@ -36,6 +36,7 @@ from tfmpq import experiment_flags
 from tfmpq import fronts
 from tfmpq import reporting
 from tfmpq import searching
+from tfmpq import specs
 from tfmpq import stages
 
 _STAGES = {
@@ -84,6 +85,7 @@ def main(argv: list[str]) -> None:
 def search(experiment: experiment_lib.Experiment) -> None:
   """Runs the stages of an experiment that are not finished yet."""
   stages.require_startable(experiment)
+  _require_deployable(experiment)
   experiment.begin()
   if _PARETO.value:
     stages.make_float_network(experiment)
@@ -107,6 +109,19 @@ def search(experiment: experiment_lib.Experiment) -> None:
       )
       return
   print(reporting.write(experiment, command(experiment.config)))
+
+
+def _require_deployable(experiment: experiment_lib.Experiment) -> None:
+  """Raises ValueError if stages are asked for that widths do not reach."""
+  widths = experiment.policy_widths
+  beyond = _PARETO.value or _UNTIL.value not in ('float', 'search')
+  if beyond and widths != specs.BIT_WIDTHS:
+    raise ValueError(
+        f'--search_bits={experiment.config.search.search_bits}: widths but '
+        f'{specs.BIT_WIDTHS} are for comparison only, nothing trains or runs '
+        'them; add --until=search (and no --pareto), received '
+        f'--until={_UNTIL.value}'
+    )
 
 
 def command(config: config_lib.ExperimentConfig) -> str:

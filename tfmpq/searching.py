@@ -8,6 +8,7 @@ from tfmpq import executors
 from tfmpq import experiment as experiment_lib
 from tfmpq import progress
 from tfmpq import run_dir
+from tfmpq import specs
 from tfmpq.searchers import registry
 from tfmpq.searchers import searcher as searcher_lib
 
@@ -17,7 +18,8 @@ Experiment = experiment_lib.Experiment
 # who evaluates.
 _NOT_EVALUATED = frozenset(
     """data_dir download searcher episodes search_tensors search_bits reward
-    seed threads ddpg_start round_size workers executor ray_address""".split()
+    seed threads ddpg_start constraint round_size workers executor
+    ray_address""".split()
 )
 
 
@@ -34,7 +36,9 @@ def search(experiment: Experiment) -> None:
           experiment.folder / run_dir.TENSORBOARD,
       ) as bar,
   ):
-    result = registry.create(config.searcher, config.ddpg_start).search(
+    result = registry.create(
+        config.searcher, config.ddpg_start, config.constraint
+    ).search(
         search_problem(experiment, pool.evaluate, pool.evaluate_all),
         config.episodes,
         config.seed,
@@ -48,6 +52,30 @@ def search(experiment: Experiment) -> None:
   run_dir.atomic_write(
       experiment.folder / run_dir.POLICY, result.policy.to_json()
   )
+
+
+def require_comparable_widths(config: config_lib.ExperimentConfig) -> None:
+  """Raises ValueError if widths that nothing can run meet what needs such.
+
+  Widths but 2, 4 and 8 are emulated: they have bytes in the 'paper' model, and
+  rewards without training; they have neither kernels nor tables of
+  instructions.
+  """
+  search = config.search
+  others = sorted({*search.bit_widths()} - {*specs.BIT_WIDTHS})
+  if others and (
+      config.budget.memory_model != 'paper'
+      or search.episode_finetune_steps
+      or config.latency.needs_table
+  ):
+    raise ValueError(
+        f'--search_bits: {others} are for comparison only and need '
+        '--memory_model=paper --episode_finetune_steps=0 and no limit on '
+        f'instructions; received --memory_model={config.budget.memory_model} '
+        f'--episode_finetune_steps={search.episode_finetune_steps} '
+        f'--max_instructions={config.latency.max_instructions} '
+        f'--objective_weights={config.latency.objective_weights}'
+    )
 
 
 def make_pool(experiment: Experiment):

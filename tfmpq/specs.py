@@ -16,6 +16,8 @@ import json
 from typing import Any
 
 BIT_WIDTHS = (2, 4, 8)
+# HAQ's range: emulated for comparison, never packed, exported or deployed.
+COMPARISON_WIDTHS = tuple(range(1, 9))
 
 
 class Op(str, enum.Enum):
@@ -297,7 +299,7 @@ def layer_macs(network: NetworkSpec, layer: LayerSpec) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class QuantizationPolicy:
-  """Tensor name -> 2, 4 or 8 bits; one entry per tensor.
+  """Tensor name -> 2, 4 or 8 bits, to compare 1 to 8; one entry per tensor.
 
   An activation's bits belong to the tensor, never to the two layers that
   touch it. Equality, hashing and the JSON form do not depend on the order in
@@ -308,7 +310,7 @@ class QuantizationPolicy:
 
   def __post_init__(self):
     for name, bits in self.entries:
-      check_bits(bits, f"tensor '{name}'")
+      check_bits(bits, f"tensor '{name}'", COMPARISON_WIDTHS)
     if len({name for name, _ in self.entries}) != len(self.entries):
       raise ValueError('a policy holds one entry per tensor')
     object.__setattr__(self, 'entries', tuple(sorted(self.entries)))
@@ -347,8 +349,8 @@ class QuantizationPolicy:
       merged[name] = bits
     return QuantizationPolicy.of(merged)
 
-  def check(self, network: NetworkSpec) -> None:
-    """Raises ValueError unless the entries are exactly the network's."""
+  def check(self, network: NetworkSpec, widths=BIT_WIDTHS) -> None:
+    """Raises ValueError unless entries are the network's, bits in `widths`."""
     expected = {t.name for t in network.policy_tensors}
     received = {name for name, _ in self.entries}
     if expected != received:
@@ -359,6 +361,7 @@ class QuantizationPolicy:
       )
     bits = self.as_dict()
     for tensor in network.policy_tensors:
+      check_bits(bits[tensor.name], f"tensor '{tensor.name}'", widths)
       if tensor.fixed_bits not in (None, bits[tensor.name]):
         raise ValueError(
             f"tensor '{tensor.name}' is fixed at {tensor.fixed_bits} bits, "
@@ -377,10 +380,13 @@ class QuantizationPolicy:
     return cls.of(json.loads(text))
 
 
-def check_bits(bits: int, what: str) -> None:
-  """Raises ValueError unless `bits` is 2, 4 or 8."""
-  if bits not in BIT_WIDTHS:
-    raise ValueError(f'{what}: expected bits in {BIT_WIDTHS}, received {bits}')
+def check_bits(bits: int, what: str, widths=BIT_WIDTHS) -> None:
+  """Raises ValueError unless `bits` is one of the widths, 2, 4 or 8."""
+  if bits not in widths:
+    raise ValueError(
+        f'{what}: expected bits in {tuple(widths)}, received {bits}; widths '
+        f"but {BIT_WIDTHS} serve comparisons in the memory model 'paper' only"
+    )
 
 
 def did_you_mean(word: str, candidates) -> str:

@@ -59,6 +59,7 @@ def require_startable(experiment: Experiment) -> None:
   """
   _require_images(experiment)
   _require_builtin_widths(experiment.config)
+  searching.require_comparable_widths(experiment.config)
   experiment.require_fitting_data()
   searching.search_problem(experiment, evaluate=None).require_feasible()
   model = experiment.config.model

@@ -78,7 +78,11 @@ def train(
     policy: bits of every tensor.
     state_dir: folder of this training's states; a killed one goes on there.
     seed: order of the images.
+
+  Raises:
+    ValueError: the policy is not one of the network with 2, 4 or 8 bits.
   """
+  policy.check(experiment.spec)
   network, records = experiment.float_network, []
   for phase in phases(policy, experiment.config.finetune):
     folder = state_dir / phase.name

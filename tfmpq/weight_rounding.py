@@ -22,7 +22,16 @@ import numpy as np
 from tfmpq import packing
 
 # Shares of a channel's range from which descent starts.
-_SHARES = {8: (1.0,), 4: (1.0, 0.85, 0.7), 2: (1.0, 0.8, 0.65, 0.5, 0.4)}
+_SHARES = {
+    8: (1.0,),
+    7: (1.0,),
+    6: (1.0,),
+    5: (1.0, 0.85),
+    4: (1.0, 0.85, 0.7),
+    3: (1.0, 0.85, 0.7, 0.55),
+    2: (1.0, 0.8, 0.65, 0.5, 0.4),
+    1: (1.0,),
+}
 _MAX_ROUNDS = 6
 _MAX_SWEEPS = 8
 # Added to H, relative to its mean diagonal: it keeps the codes of inputs that
@@ -40,7 +49,7 @@ class RoundedWeight:
   Attributes:
     codes: int64 [C_out, taps] inside the width's range.
     scales: float64 [C_out], positive.
-    zero_points: int64 [C_out], inside int8.
+    zero_points: int64 [C_out], inside int8; at 1 bit float64, all 0.5.
   """
 
   codes: np.ndarray
@@ -56,17 +65,22 @@ def round_weight(
 ) -> RoundedWeight:
   """Returns the codes of one layer's weight.
 
+  At 1 bit the codes 0 and 1 stand for -scale / 2 and scale / 2 (XNOR-Net's
+  binary weights, arXiv:1603.05279), whatever `per_channel_zero_points`. HAQ's
+  linear quantizer, scale = threshold / (2^(b-1) - 1), has no 1 bit, and only
+  three levels at 2 bits, where there are four here.
+
   Args:
     weight: float [C_out, taps] (quantized_network.channel_major).
     covariance: [1, taps, taps], or one per output channel [C_out, taps, taps].
-    bits: 2, 4 or 8.
-    per_channel_zero_points: whether 4- and 2-bit codes have a zero point per
+    bits: 2, 4 or 8; for comparison, any of 1 to 8.
+    per_channel_zero_points: whether codes of 2 to 7 bits have a zero point per
       channel, else 2^(bits-1); 8-bit codes are symmetric.
   """
   weight = np.asarray(weight, np.float64)
   damped = _damp(covariance)
   floor = _scale_floor(weight, bits)
-  symmetric = bits == 8 or not per_channel_zero_points
+  symmetric = bits in (1, 8) or not per_channel_zero_points
   begin = _symmetric_start if symmetric else _asymmetric_start
   # One round tells starts apart; only the best of each channel goes on.
   candidates = [
@@ -118,7 +132,7 @@ def _scale_floor(weight: np.ndarray, bits: int) -> float:
 
 def _symmetric_start(weight, bits: int, share: float, floor: float):
   lowest, highest = code_limits(bits)
-  zero_point = 0 if bits == 8 else 2 ** (bits - 1)
+  zero_point = {8: 0, 1: 0.5}.get(bits, 2 ** (bits - 1))
   # The side with the larger need decides: at 2 bits the codes reach from -2
   # to +1 steps.
   scales = np.maximum(
@@ -136,14 +150,17 @@ def _asymmetric_start(weight, bits: int, share: float, floor: float):
   scales = np.maximum(2 * half / (highest - lowest), floor)
   # A zero point beyond int8 (weights far from zero that hardly differ) is not
   # representable: a coarser scale brings it back.
-  scales = np.maximum(scales, np.abs(middle) / 120)
+  reach = 120 if bits <= 4 else 127 - 2 ** (bits - 1)
+  scales = np.maximum(scales, np.abs(middle) / reach)
   zero_points = np.floor((half - middle) / scales + 0.5).astype(np.int64)
   return _nearest(weight, bits, scales, zero_points)
 
 
 def _nearest(weight, bits: int, scales, zero_points) -> RoundedWeight:
   lowest, highest = code_limits(bits)
-  codes = np.floor(weight / scales[:, None] + 0.5) + zero_points[:, None]
+  whole = np.floor(zero_points)  # Of 0.5, at 1 bit, the rest counts, too.
+  half_up = 0.5 + (zero_points - whole)[:, None]
+  codes = np.floor(weight / scales[:, None] + half_up) + whole[:, None]
   codes = np.clip(codes, lowest, highest).astype(np.int64)
   return RoundedWeight(codes, scales, zero_points)
 

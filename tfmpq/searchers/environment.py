@@ -6,10 +6,10 @@ agent, evaluates nothing and holds no accuracy: it maps actions to bits, keeps
 the budget reachable, and describes what comes next.
 
 Differences from HAQ (Wang et al., arXiv:1811.08886; its code's defects are
-known): actions become 2, 4 or 8 bits; the budget is enforced at each decision
-instead of after the last one, so that the agent learns from what was really
-done; the table of observations is constant, and what changes during an
-episode is computed anew at each step.
+known): actions become 2, 4 or 8 bits by default; the budget is enforced at each
+decision instead of after the last one, so that the agent learns from what was
+really done, unless asked otherwise (`keeps_budget`); the table of observations
+is constant, and what changes during an episode is computed anew at each step.
 """
 
 from __future__ import annotations
@@ -49,9 +49,18 @@ class BitWidthEnvironment:
   `reset`, then `step` until `done`; `policy` is then complete and fits.
   """
 
-  def __init__(self, problem: SearchProblem):
-    """Raises BudgetError if nothing fits."""
+  def __init__(self, problem: SearchProblem, keeps_budget: bool = True):
+    """Prepares the constant part of the observations.
+
+    Args:
+      problem: what is searched.
+      keeps_budget: False: any width may be decided, and `policy` need not fit.
+
+    Raises:
+      BudgetError: nothing fits.
+    """
     self.problem = problem
+    self._keeps_budget = keeps_budget
     self.tensors = problem.searched_tensors
     self._smallest = problem.require_feasible()
     self._static = observation.static_observations(
@@ -169,13 +178,14 @@ class BitWidthEnvironment:
   def _option(self, index: int) -> QuantizationPolicy | None:
     """Returns a policy that fits in which the next tensor has that width.
 
-    None if none is found: the width would make the budget unreachable.
+    None if none is found: the width would make the budget unreachable. If the
+    budget does not count, any policy with all decisions.
     """
     if index not in self._options:
       tensor = self.tensors[len(self._decided)].name
       bits = self.problem.bit_widths[index]
       policy = self._completion.with_bits({tensor: bits})
-      if not self.problem.fits(policy):
+      if self._keeps_budget and not self.problem.fits(policy):
         policy = self.problem.complete({**self._decided, tensor: bits})
       self._options[index] = policy
     return self._options[index]

@@ -14,6 +14,9 @@ on the synthetic problems of tests/synthetic_problem.py):
   former the actor soon wants the largest width for every tensor.
 - The critic learns the logarithm of the regret (`reward_scaling`).
 - A policy that is known is replaced by a noisier one.
+
+HAQ's own range and constraint are options: `SearchProblem.bit_widths` of 1 to 8
+and `DdpgSearchConfig.constraint`; `final_wall` says what remains different.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ from typing import Any
 import numpy as np
 
 from tfmpq.searchers import demonstrations
+from tfmpq.searchers import final_wall
 from tfmpq.searchers import search_state
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.ddpg import DdpgAgent
-from tfmpq.searchers.ddpg import DdpgConfig
 from tfmpq.searchers.ddpg import Losses
+from tfmpq.searchers.ddpg_search_config import DdpgSearchConfig
 from tfmpq.searchers.environment import BitWidthEnvironment
 from tfmpq.searchers.environment import width_action
 from tfmpq.searchers.environment import width_index
@@ -46,54 +50,9 @@ from tfmpq.searchers.reward_scaling import scaled_rewards
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.searchers.searcher import SearchResult
-from tfmpq.specs import did_you_mean
 from tfmpq.specs import QuantizationPolicy
 
-STARTS = ('none', 'ilp')
 _STATE_NAME = 'agent.npz'
-
-
-@dataclasses.dataclass(frozen=True)
-class DdpgSearchConfig:
-  """Settings of the search.
-
-  Attributes:
-    agent: hyperparameters of actor and critic.
-    noise: of the exploring episodes.
-    warmup_episodes: most episodes of random actions at the start; a short
-      search takes a tenth of its episodes.
-    max_resamples: how often an episode is played again, with wider noise, if
-      its policy was evaluated before.
-    noise_widening: factor on sigma at each of these.
-    replay_episodes: how many of the last episodes are trained on.
-    start: 'none', or 'ilp': instead of random episodes, do what the searcher
-      'ilp' does with a part of the episodes (`demonstrations`), and let the
-      actor imitate the best policy.
-    demonstrated_share: that part of the episodes, measurements apart.
-    imitation_steps: training steps of the imitation.
-    started_noise: of the exploring episodes then.
-  """
-
-  agent: DdpgConfig = DdpgConfig()
-  noise: NoiseSchedule = NoiseSchedule()
-  warmup_episodes: int = 20
-  max_resamples: int = 10
-  noise_widening: float = 1.3
-  replay_episodes: int = 1000
-  start: str = 'none'
-  demonstrated_share: float = 0.5
-  imitation_steps: int = 300
-  started_noise: NoiseSchedule = NoiseSchedule(first=0.25, last=0.02)
-
-  def __post_init__(self):
-    if self.start not in STARTS:
-      raise ValueError(
-          f"start: expected one of {STARTS}, received '{self.start}'"
-          + did_you_mean(self.start, STARTS)
-      )
-
-  def num_warmup(self, episodes: int) -> int:
-    return min(self.warmup_episodes, max(1, episodes // 10))
 
 
 class DdpgSearcher:
@@ -109,8 +68,8 @@ class DdpgSearcher:
 
   name = 'ddpg'
 
-  def __init__(self, config: DdpgSearchConfig = DdpgSearchConfig()):
-    self.config = config
+  def __init__(self, config: DdpgSearchConfig | None = None):
+    self.config = config or DdpgSearchConfig()
 
   def search(
       self,
@@ -121,11 +80,14 @@ class DdpgSearcher:
       on_episode: OnEpisode | None = None,
   ) -> SearchResult:
     """Returns the best policy of all episodes; see `searcher.Searcher`."""
-    environment = BitWidthEnvironment(problem)
+    at_every_step = self.config.constraint == 'every_step'
+    if not at_every_step:
+      final_wall.require_supported(problem)
+    environment = BitWidthEnvironment(problem, at_every_step)
     identity = {
         'searcher': self.name,
         'seed': seed,
-        'config': dataclasses.asdict(self.config),
+        'config': self.config.identity(),
     }
     log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
     loop = _EpisodeLoop(self.config, environment, log, seed)
@@ -144,9 +106,9 @@ class _Rollout:
   """A policy that the actor proposed.
 
   Attributes:
-    policy: after growth.
+    policy: after growth, or after lowering.
     wishes: the actions as proposed, by decision.
-    num_corrected: how many of them were too wide.
+    num_corrected: how many of them were too wide, or were lowered.
   """
 
   policy: QuantizationPolicy
@@ -280,6 +242,11 @@ class _EpisodeLoop:
       wishes.append(action)
       granted.append(self._centre(decision.bits))
       num_corrected += decision.corrected
+    if self._config.constraint == 'end_of_episode':
+      wanted = environment.policy
+      policy = final_wall.lower(environment.problem, wanted)
+      num_lowered = len({*wanted.entries} - {*policy.entries})
+      return _Rollout(policy, tuple(wishes), num_lowered)
     unmet = np.array(wishes) - np.array(granted)
     names = [tensor.name for tensor in environment.tensors]
     order = [names[i] for i in np.argsort(-unmet, kind='stable')]

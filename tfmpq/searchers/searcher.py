@@ -21,6 +21,7 @@ from tfmpq.evaluation import Evaluation
 from tfmpq.objective_weights import ObjectiveWeights
 from tfmpq.ram_model import Moment
 from tfmpq.specs import BIT_WIDTHS
+from tfmpq.specs import COMPARISON_WIDTHS
 from tfmpq.specs import did_you_mean
 from tfmpq.specs import NetworkSpec
 from tfmpq.specs import QuantizationPolicy
@@ -105,9 +106,10 @@ class SearchProblem:
     _check_choice('search_tensors', self.search_tensors, SEARCH_TENSORS)
     _check_choice('objective', self.objective, OBJECTIVES)
     widths = self.bit_widths
-    if len(widths) < 2 or list(widths) != sorted(set(widths) & {*BIT_WIDTHS}):
+    known = {*COMPARISON_WIDTHS}
+    if len(widths) < 2 or list(widths) != sorted(set(widths) & known):
       raise ValueError(
-          f'bit_widths: expected at least two of {BIT_WIDTHS}, ascending, '
+          f'bit_widths: expected at least two of {sorted(known)}, ascending, '
           f'received {widths}'
       )
     if self.round_size < 1:
