@@ -174,8 +174,11 @@ def test_downloaded_fashion_mnist_is_read_where_the_package_is_absent(
   class FakeTfdsBuilder:
     """Stands in for tfds' own builder, which would fetch 30 MB."""
 
-    info = fashion_mnist.LocalFashionMnist(data_dir=tmp_path / 'info').info
     name = 'fashion_mnist'
+
+    @property
+    def info(self):
+      return downloaded[0].info
 
     def is_prepared(self):
       return bool(downloaded)

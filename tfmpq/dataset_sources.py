@@ -1,6 +1,7 @@
 """Reads the images of each kind of source into uint8 arrays, unsorted.
 
-tfds takes seconds to import, so it is imported only where it is needed.
+tfds takes seconds to import, so it is imported only where it is needed. Data
+sets that do not fit into memory are read by `streamed_examples` instead.
 """
 
 import dataclasses
@@ -9,11 +10,16 @@ import pathlib
 
 import numpy as np
 
+from tfmpq import tfds_builders
+
 _NPZ_ARRAYS = ('x_train', 'y_train', 'x_test', 'y_test')
 _READ_BATCH_SIZE = 512
+# Of one split in memory.
+_LARGEST_BYTES = 16 * 2**30
 _FORMS = (
     'fashion_mnist',
     'tfds:<name>',
+    'builder_dir:<path>',
     'folder:<path>',
     'npz:<path>',
     'csv:<path>',
@@ -39,21 +45,29 @@ class SourceData:
   test_labels: np.ndarray
 
 
-def read(name, data_dir, download, image_size) -> SourceData:
+def read(name, places: tfds_builders.Places, image_size) -> SourceData:
   """Returns the data of `name`; `datasets.load_dataset` has the contract."""
   kind, _, rest = name.partition(':')
   if name == 'fashion_mnist':
-    return _read_fashion_mnist(data_dir, download)
+    return _read_fashion_mnist(places.data_dir, places.download)
   if kind == 'tfds' and rest:
-    return _read_tfds(rest, data_dir, download, image_size)
+    return _read_tfds(tfds_builders.open_named(rest, places), image_size)
+  if kind == 'builder_dir' and rest:
+    path = pathlib.Path(rest).expanduser()
+    return _read_tfds(tfds_builders.open_directory(path), image_size)
   if kind == 'folder' and rest:
     return _read_folder(pathlib.Path(rest).expanduser(), image_size)
   if kind == 'npz' and rest:
     return _read_npz(pathlib.Path(rest).expanduser())
   if kind == 'csv' and rest:
     return _read_csv(pathlib.Path(rest).expanduser(), image_size)
+  raise unknown(name)
+
+
+def unknown(name: str) -> ValueError:
+  """Returns the error that names the nearest form of a data set's name."""
   nearest = difflib.get_close_matches(name, _FORMS, n=1, cutoff=0)[0]
-  raise ValueError(
+  return ValueError(
       f"unknown data set '{name}'; did you mean '{nearest}'? Expected one of"
       f' {", ".join(_FORMS)}'
   )
@@ -75,50 +89,36 @@ def _read_fashion_mnist(data_dir, download):
   return _read_builder(builder, 'test', None)
 
 
-def _read_tfds(name, data_dir, download, image_size):
-  import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
-
-  if name not in tfds.list_builders(with_community_datasets=False):
-    nearest = difflib.get_close_matches(
-        name, tfds.list_builders(with_community_datasets=False), n=1, cutoff=0
-    )[0]
-    raise ValueError(
-        f"tfds has no data set '{name}'; did you mean '{nearest}'?"
-    )
-  builder = tfds.builder(name, data_dir=data_dir)
-  if not builder.is_prepared():
-    if not download:
-      raise FileNotFoundError(
-          f"data set 'tfds:{name}' is not on this machine: looked in"
-          f' {builder.data_dir}. Allow the download with --download, or name'
-          ' the tfds data directory that holds it with --data_dir or'
-          ' TFDS_DATA_DIR'
-      )
-    builder.download_and_prepare()
-  return _read_builder(builder, _test_split(name, builder), image_size)
-
-
-def _test_split(name, builder):
-  for split in ('test', 'validation'):
-    if split in builder.info.splits:
-      return split
-  raise ValueError(
-      f"data set 'tfds:{name}': expected a split 'test' or 'validation', found"
-      f' {list(builder.info.splits)}'
-  )
+def _read_tfds(builder, image_size):
+  return _read_builder(builder, tfds_builders.test_split(builder), image_size)
 
 
 def _read_builder(builder, test_split, image_size):
   """Reads the splits 'train' and `test_split` of a prepared tfds data set."""
-  features = builder.info.features
-  if not {'image', 'label'} <= set(features):
-    raise ValueError(
-        f"data set '{builder.name}': expected the features 'image' and"
-        f" 'label', found {sorted(features)}"
-    )
+  tfds_builders.require_images(builder)
+  for split in ('train', test_split):
+    _require_memory(builder, split, image_size)
   train = _read_split(builder, 'train', image_size)
   test = _read_split(builder, test_split, image_size)
-  return SourceData(tuple(features['label'].names), *train, *test)
+  names = builder.info.features['label'].names
+  return SourceData(tuple(names), *train, *test)
+
+
+def _require_memory(builder, split, image_size):
+  """Raises ValueError if the decoded split would fill the memory."""
+  stored = builder.info.features['image'].shape
+  shape = (*(image_size or stored[:2]), stored[-1])
+  if None in shape:
+    return  # Whether all images have one shape is seen when they are read.
+  num_images = builder.info.splits[split].num_examples
+  num_bytes = num_images * int(np.prod(shape))
+  if num_bytes > _LARGEST_BYTES:
+    raise ValueError(
+        f"data set '{builder.name}', split '{split}': {num_images} images of"
+        f' {shape} would take {num_bytes / 1e9:.0f} GB of memory; with'
+        ' --preprocessing=inception, mnasnet or torchvision images are'
+        ' decoded when they are needed'
+    )
 
 
 def _read_split(builder, split, image_size):
@@ -153,13 +153,18 @@ def _check_one_shape(name, split, examples):
 def _read_folder(path, image_size):
   import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
 
+  require_folders(path)
+  return _read_builder(tfds.ImageFolder(str(path)), 'test', image_size)
+
+
+def require_folders(path: pathlib.Path) -> None:
+  """Raises FileNotFoundError unless there are folders 'train' and 'test'."""
   for split in ('train', 'test'):
     if not (path / split).is_dir():
       raise FileNotFoundError(
           f"data set 'folder:{path}': expected one folder per class in"
           f' {path / split}, found no such folder'
       )
-  return _read_builder(tfds.ImageFolder(str(path)), 'test', image_size)
 
 
 def _read_csv(path, image_size):

@@ -4,9 +4,12 @@ One interface for every source:
 
   fashion_mnist   the default; from Debian's package or by download
   tfds:<name>     any tfds data set of images with integer labels
+  builder_dir:<path>  the same, by the folder that tfds has prepared
   folder:<path>   <path>/{train,test}/<class>/*.{png,jpg,jpeg}
   npz:<path>      arrays x_train, y_train, x_test, y_test
   csv:<path>      a list of files with their labels; see labelled_files
+
+These are in memory, whole; `data_loading` also reads those that do not fit.
 
 The *reward* split is held out of the training images and drives the search;
 the test split is for the final figures only.
@@ -18,20 +21,84 @@ it comes from, and no reward image of one source is a training image of another.
 The network's input contract is here too: `to_input` and `to_codes`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 import dataclasses
 import hashlib
 import os
 import pathlib
+from typing import Protocol
 
 import numpy as np
 
 from tfmpq import dataset_sources
+from tfmpq import tfds_builders
+from tfmpq import training_batches
 
 DEFAULT_DATASET = 'fashion_mnist'
 DEFAULT_DATA_DIR = pathlib.Path('~/.cache/tfmpq/tfds')
 # The reward split of Fashion-MNIST: 5,000 of 60,000 images.
 _TRAIN_IMAGES_PER_REWARD_IMAGE = 12
 _INPUT_OFFSET = 128
+
+
+class Batches(Protocol):
+  """Shuffled, augmented batches of a training split by step number.
+
+  `batch(step)` returns images uint8 [B, H, W, C] and labels [B].
+  """
+
+  @property
+  def steps_per_epoch(self) -> int:
+    ...
+
+  def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    ...
+
+
+class Split(Protocol):
+  """Images with labels, in memory (`Examples`) or not."""
+
+  @property
+  def images(self) -> np.ndarray:
+    ...
+
+  @property
+  def labels(self) -> np.ndarray:
+    ...
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    ...
+
+  def __len__(self) -> int:
+    ...
+
+  def take(self, num: int) -> Examples:
+    """Returns the first `num` examples in memory."""
+    ...
+
+  def subset(self, num: int) -> Split:
+    """Returns the first `num` examples, read no sooner than needed."""
+    ...
+
+  def batches(self, batch_size: int) -> Iterator[Examples]:
+    """Yields all examples in order; the last batch may be smaller."""
+    ...
+
+  def training_batches(
+      self,
+      batch_size: int,
+      seed: int,
+      augmentation: training_batches.Augmentation | None = None,
+  ) -> Batches:
+    """Returns the batches to train on.
+
+    `augmentation` is of small images; photographs are augmented by their
+    preprocessing and refuse another one than the default.
+    """
+    ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +128,13 @@ class Examples:
   def __len__(self) -> int:
     return len(self.images)
 
-  def take(self, num: int) -> 'Examples':
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channels)."""
+    height, width, channels = self.images.shape[1:]
+    return height, width, channels
+
+  def take(self, num: int) -> Examples:
     """Returns the first `num` examples, a fixed and unsorted-by-class sample.
 
     Raises:
@@ -70,6 +143,31 @@ class Examples:
     if not 0 <= num <= len(self):
       raise ValueError(f'expected 0 to {len(self)} examples, asked for {num}')
     return Examples(self.images[:num], self.labels[:num])
+
+  def subset(self, num: int) -> Examples:
+    """Returns the same as `take`; see `Split`."""
+    return self.take(num)
+
+  def batches(self, batch_size: int) -> Iterator[Examples]:
+    """Yields all examples in order; the last batch may be smaller."""
+    for start in range(0, len(self), batch_size):
+      part = slice(start, start + batch_size)
+      yield Examples(self.images[part], self.labels[part])
+
+  def training_batches(
+      self,
+      batch_size: int,
+      seed: int,
+      augmentation: training_batches.Augmentation | None = None,
+  ) -> training_batches.TrainingBatches:
+    """Returns the batches to train on, by default shifted and mirrored."""
+    return training_batches.TrainingBatches(
+        self.images,
+        self.labels,
+        batch_size,
+        seed,
+        augmentation or training_batches.Augmentation(),
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,12 +184,14 @@ class Dataset:
 
   name: str
   class_names: tuple[str, ...]
-  train: Examples
-  reward: Examples
-  test: Examples
+  train: Split
+  reward: Split
+  test: Split
 
   def __post_init__(self):
     for split in ('train', 'reward', 'test'):
+      if not isinstance(getattr(self, split), Examples):
+        continue  # Checked when they are read.
       labels = getattr(self, split).labels
       if len(labels) and not 0 <= labels.min() <= labels.max() < len(
           self.class_names
@@ -105,7 +205,7 @@ class Dataset:
   @property
   def image_shape(self) -> tuple[int, int, int]:
     """(height, width, channels)."""
-    return tuple(self.train.images.shape[1:])
+    return self.train.image_shape
 
   @property
   def num_classes(self) -> int:
@@ -136,6 +236,7 @@ def load_dataset(
     *,
     data_dir=None,
     download: bool = False,
+    manual_dir: pathlib.Path | None = None,
     image_size: tuple[int, int] | None = None,
     num_reward: int | None = None,
     reward_from_train: bool = False,
@@ -145,11 +246,12 @@ def load_dataset(
   Without `download` nothing reaches for the network.
 
   Args:
-    name: 'fashion_mnist', 'tfds:<name>', 'folder:<path>', 'npz:<path>' or
-      'csv:<path>'.
+    name: 'fashion_mnist', 'tfds:<name>', 'builder_dir:<path>',
+      'folder:<path>', 'npz:<path>' or 'csv:<path>'.
     data_dir: tfds data directory; None for $TFDS_DATA_DIR or, where that is
       not set, ~/.cache/tfmpq/tfds.
     download: Whether tfds may download what is missing.
+    manual_dir: archives of data sets that nobody may offer for download.
     image_size: (height, width) to which images of a folder or list are
       resized; None where all have the same size.
     num_reward: Images held out of training for the reward; None for one in
@@ -162,9 +264,8 @@ def load_dataset(
       for, where, and what to do.
     ValueError: The name or the data do not have the form above.
   """
-  source = dataset_sources.read(
-      name, _resolve_data_dir(data_dir), download, image_size
-  )
+  places = find_places(data_dir, download, manual_dir)
+  source = dataset_sources.read(name, places, image_size)
   return make_dataset(name, source, num_reward, reward_from_train)
 
 
@@ -201,9 +302,14 @@ def make_dataset(
   )
 
 
-def _resolve_data_dir(data_dir) -> pathlib.Path:
+def find_places(
+    data_dir, download: bool, manual_dir: pathlib.Path | None
+) -> tfds_builders.Places:
+  """Returns where data sets lie; see `load_dataset`."""
   chosen = data_dir or os.environ.get('TFDS_DATA_DIR') or DEFAULT_DATA_DIR
-  return pathlib.Path(chosen).expanduser()
+  return tfds_builders.Places(
+      pathlib.Path(chosen).expanduser(), download, manual_dir
+  )
 
 
 def _in_content_order(images: np.ndarray, labels: np.ndarray) -> Examples:
