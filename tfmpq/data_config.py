@@ -14,13 +14,32 @@ class DataConfig(_Part):
 
   dataset: str = _field(
       'fashion_mnist',
-      'fashion_mnist, tfds:<name>, folder:<path>, npz:<path> or csv:<path>.',
+      'fashion_mnist, tfds:<name>, builder_dir:<path>, folder:<path>, '
+      'npz:<path> or csv:<path>.',
   )
   data_dir: str = _field(
       '', 'Where prepared data sets lie (default: ~/.cache/tfmpq/tfds).'
   )
   download: bool = _field(
-      False, 'Allow tfds to download the data set if it is not prepared.'
+      False, 'Allow tfds to download and prepare the data set if it is absent.'
+  )
+  manual_dir: str = _field(
+      '',
+      'Where archives lie that one has to get oneself, such as those of '
+      'ImageNet (default: <data_dir>/downloads/manual).',
+  )
+  data_cache: str = _field(
+      '',
+      'Folder on a local disk to which files of a large data set are copied '
+      'when they are read; empty: none.',
+  )
+  preprocessing: str = _field(
+      'auto',
+      'How photographs become network inputs: as the authors of MobileNet '
+      "('inception'), of MnasNet and EfficientNet ('mnasnet') or of "
+      "torchvision do; 'none' resizes them whole. 'auto': as the authors of "
+      "--model for imagenet2012, otherwise 'none'.",
+      ('auto', 'none', 'inception', 'mnasnet', 'torchvision'),
   )
   image_size: str = _field(
       '',

@@ -31,11 +31,11 @@ from tfmpq import config as config_lib
 from tfmpq import datasets
 from tfmpq import deploying
 from tfmpq import deployment
+from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import exporting
 from tfmpq import program_errors
 from tfmpq import run_dir
-from tfmpq import user_paths
 
 experiment_flags.define()
 flags.declare_key_flag('run_dir')
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
   with program_errors.in_one_line('deploy'):
     config, folder = experiment_flags.experiment(_CHANGEABLE)
     network = exporting.load_network(folder)
-    results = deploying.deploy(config, network, _codes(config), folder)
+    results = deploying.deploy(config, network, _codes(config, folder), folder)
   rows = deployment.rows(results, folder)
   content = {'runs': [*_other_rows(folder, rows), *rows]}
   run_dir.atomic_write(
@@ -91,14 +91,9 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
   return row['backend'], row.get('tflite_ops'), row['core']
 
 
-def _codes(config: config_lib.ExperimentConfig):
+def _codes(config: config_lib.ExperimentConfig, folder: pathlib.Path):
   """Returns the network inputs of the first test images."""
-  data_dir = config.data.data_dir
-  data = datasets.load_dataset(
-      user_paths.resolve_dataset(config.data.dataset),
-      data_dir=user_paths.resolve(data_dir) if data_dir else None,
-      download=config.data.download,
-  )
+  data = experiment_lib.Experiment(config, folder).data
   examples = data.test.take(config.deploy.num_deploy_images)
   return datasets.to_codes(examples.images)
 

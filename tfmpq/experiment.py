@@ -14,6 +14,7 @@ from tfmpq import backends
 from tfmpq import budgets
 from tfmpq import calibration_tables
 from tfmpq import config as config_lib
+from tfmpq import data_loading
 from tfmpq import datasets
 from tfmpq import episode_finetuning
 from tfmpq import evaluation_recipe
@@ -59,13 +60,29 @@ class Experiment:
   def data(self) -> datasets.Dataset:
     """The data set; FileNotFoundError says how to get it."""
     logging.info('reading %s', self.config.data.dataset)
-    data_dir = self.config.data.data_dir
-    return datasets.load_dataset(
-        user_paths.resolve_dataset(self.config.data.dataset),
-        data_dir=user_paths.resolve(data_dir) if data_dir else None,
-        download=self.config.data.download,
-        image_size=self._image_size,
-        reward_from_train=self.config.data.reward_split == 'train',
+    config, model = self.config.data, self.config.model
+    folders = {
+        name: user_paths.resolve(folder) if folder else None
+        for name, folder in (
+            ('data', config.data_dir),
+            ('manual', config.manual_dir),
+            ('cache', config.data_cache),
+        )
+    }
+    return data_loading.load(
+        data_loading.Request(
+            name=user_paths.resolve_dataset(config.dataset),
+            places=datasets.find_places(
+                folders['data'], config.download, folders['manual']
+            ),
+            image_size=self._image_size,
+            preprocessing=config.preprocessing,
+            # Whose authors made the network of a file is not known.
+            model='' if model.float_model else model.model,
+            num_reward=config.num_reward_images,
+            reward_from_train=config.reward_split == 'train',
+            cache_dir=folders['cache'],
+        )
     )
 
   @property

@@ -36,6 +36,8 @@ _CHANGEABLE = frozenset(
     [
         'data_dir',
         'download',
+        'manual_dir',
+        'data_cache',
         'cores',
         'num_deploy_images',
         'latency_dir',

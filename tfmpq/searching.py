@@ -17,7 +17,8 @@ Experiment = experiment_lib.Experiment
 # Fields on which evaluations do not depend: where data lie, who searches, and
 # who evaluates.
 _NOT_EVALUATED = frozenset(
-    """data_dir download searcher episodes search_tensors search_bits reward
+    """data_cache data_dir download manual_dir
+    searcher episodes search_tensors search_bits reward
     seed threads ddpg_start constraint round_size workers executor
     ray_address""".split()
 )

@@ -23,6 +23,6 @@ def resolve_dataset(name: str) -> str:
   'npz:digits.npz' becomes 'npz:/where/the/user/is/digits.npz'.
   """
   kind, _, path = name.partition(':')
-  if kind in ('folder', 'npz', 'csv') and path:
+  if kind in ('builder_dir', 'folder', 'npz', 'csv') and path:
     return f'{kind}:{resolve(path)}'
   return name
