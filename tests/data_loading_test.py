@@ -173,6 +173,14 @@ def test_requests_that_cannot_be_met_are_refused(imagenet, tmp_path):
     )
 
 
+def test_test_images_can_be_fewer(imagenet):
+  data = data_loading.load(_request(imagenet))
+  fewer = data_loading.load(_request(imagenet, num_test=5))
+  np.testing.assert_array_equal(fewer.test.images, data.test.images[:5])
+  with pytest.raises(ValueError, match='12 test images, --num_test_images=13'):
+    data_loading.load(_request(imagenet, num_test=13))
+
+
 def test_reward_images_may_be_training_images(imagenet):
   data = data_loading.load(_request(imagenet, reward_from_train=True))
   assert (len(data.train), len(data.reward)) == (50, 10)

@@ -46,7 +46,7 @@ _LAYERS = (
     searchers.observation searchers.random_search searchers.registry
     searchers.replay_buffer searchers.reward_scaling searchers.rule_based
     searchers.search_state searchers.searcher searchers.sensitivity
-    streamed_examples tfds_builders tiny_models
+    split_evaluation streamed_examples tfds_builders tiny_models
     training_batches weight_rounding worker_pool""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer comparison elf_sections firmware

@@ -1,18 +1,14 @@
 """Stages refuse what cannot end well, and leave whole files or none."""
 
-import numpy as np
 import pytest
 import tf_keras as keras
 
-from tests import mixed_network
 from tests import tiny_run
 from tfmpq import budgets
 from tfmpq import config
-from tfmpq import datasets
 from tfmpq import experiment as experiment_lib
 from tfmpq import float_network
 from tfmpq import float_weights
-from tfmpq import reference_ops
 from tfmpq import run_dir
 from tfmpq import searching
 from tfmpq import specs
@@ -239,40 +235,3 @@ def test_more_images_than_there_are_is_refused(make, name, split, num_images):
       ValueError, match=f'{num_images} images in its {split} split, --{name}='
   ):
     stages.require_startable(make(pretrain=True, **{name: num_images + 1}))
-
-
-def test_integer_evaluation_is_that_of_the_reference_whatever_the_batches(
-    monkeypatch, capsys
-):
-  network = mixed_network.mixed_network(3)
-  rng = np.random.default_rng(5)
-  images = rng.integers(0, 256, (23, *mixed_network.INPUT_SHAPE))
-  images = images.astype(np.uint8)
-  labels = rng.integers(0, 10, 23).astype(np.int32)
-  monkeypatch.setattr(stages, '_EVALUATION_BATCH_SIZE', 10)
-  found = stages.evaluate_integer(network, datasets.Examples(images, labels))
-  codes = reference_ops.run(network, datasets.to_codes(images)).reshape(23, -1)
-  assert found.num_images == 23
-  assert found.accuracy == np.mean(codes.argmax(axis=1) == labels)
-  scale = network.params[network.spec.output].scale
-  logits = scale * codes.astype(np.float64)
-  shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-  expected = -np.log(shares[np.arange(23), labels]).mean()
-  assert found.cross_entropy == pytest.approx(expected, rel=1e-9)
-  assert '3/3' in capsys.readouterr().err  # the progress bar, in batches
-
-
-def test_integer_evaluation_of_what_else_computes_a_network():
-  network = mixed_network.mixed_network(3)
-  shape = (4, *mixed_network.INPUT_SHAPE)
-  examples = datasets.Examples(
-      np.zeros(shape, np.uint8), np.array([2, 2, 2, 0], np.int32)
-  )
-
-  def always_two(codes):
-    logits = np.full((len(codes), 1, 1, 10), -128, np.int8)
-    logits[..., 2] = 127
-    return logits
-
-  found = stages.evaluate_integer(network, examples, run=always_two)
-  assert found.accuracy == 0.75

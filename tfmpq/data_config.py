@@ -51,6 +51,11 @@ class DataConfig(_Part):
       'Images of the reward split that score a policy in the search.',
       minimum=1,
   )
+  num_test_images: int = _field(
+      0,
+      'Images of the test split for the final figures; 0: all.',
+      minimum=0,
+  )
   reward_split: str = _field(
       'held_out',
       "Where reward images come from: 'held_out' of the training images, or "

@@ -39,6 +39,7 @@ class Request:
     model: of tfmpq/models.py; '' if the family is not known.
     num_reward: images of the reward split of a large data set.
     reward_from_train: the reward images are training images, too.
+    num_test: test images, the first ones; 0: all.
     cache_dir: where files of a large data set are copied to when they are
       read; None: nowhere.
   """
@@ -50,6 +51,7 @@ class Request:
   model: str = ''
   num_reward: int = 5000
   reward_from_train: bool = False
+  num_test: int = 0
   cache_dir: pathlib.Path | None = None
 
 
@@ -62,6 +64,18 @@ def load(request: Request) -> datasets.Dataset:
     ValueError: the name or the data do not have the form that is expected, or
       cannot be prepared as asked for.
   """
+  data = _load(request)
+  if not request.num_test:
+    return data
+  if request.num_test > len(data.test):
+    raise ValueError(
+        f"data set '{request.name}' has {len(data.test)} test images, "
+        f'--num_test_images={request.num_test} asks for more'
+    )
+  return dataclasses.replace(data, test=data.test.subset(request.num_test))
+
+
+def _load(request: Request) -> datasets.Dataset:
   way = _way(request)
   if way is None:
     return datasets.load_dataset(

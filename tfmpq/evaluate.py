@@ -14,15 +14,13 @@ from absl import flags
 
 from tfmpq import choice_flags
 from tfmpq import command_line
-from tfmpq import datasets
 from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import exporting
-from tfmpq import float_ops
 from tfmpq import report
 from tfmpq import run_dir
-from tfmpq import stages
+from tfmpq import split_evaluation
 from tfmpq import tflite_reader
 
 _SPLIT = choice_flags.define(
@@ -49,11 +47,11 @@ def evaluate(experiment: experiment_lib.Experiment) -> None:
     network = exporting.load_network(experiment.folder)
   examples = getattr(experiment.data, _SPLIT.value)
   print(f'{len(examples)} images of {_SPLIT.value}', file=sys.stderr)
-  float_logits = float_ops.logits(
-      experiment.float_network, datasets.to_input(examples.images)
-  ).reshape(len(examples), -1)
-  scores = stages.evaluate_integer(network, examples, float_logits)
-  reference = evaluation.from_logits(float_logits, examples.labels)
+  float_logits, labels = split_evaluation.logits_and_labels(
+      experiment.float_network, examples
+  )
+  scores = split_evaluation.evaluate_integer(network, examples, float_logits)
+  reference = evaluation.from_logits(float_logits, labels)
   low, high = report.wilson_interval(scores.accuracy, scores.num_images)
   print(
       f'float network: top-1 {reference.accuracy:.2%}; the integer network '

@@ -81,6 +81,7 @@ class Experiment:
             model='' if model.float_model else model.model,
             num_reward=config.num_reward_images,
             reward_from_train=config.reward_split == 'train',
+            num_test=config.num_test_images,
             cache_dir=folders['cache'],
         )
     )

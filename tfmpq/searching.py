@@ -17,7 +17,7 @@ Experiment = experiment_lib.Experiment
 # Fields on which evaluations do not depend: where data lie, who searches, and
 # who evaluates.
 _NOT_EVALUATED = frozenset(
-    """data_cache data_dir download manual_dir
+    """data_cache data_dir download manual_dir num_test_images
     searcher episodes search_tensors search_bits reward
     seed threads ddpg_start constraint round_size workers executor
     ray_address""".split()

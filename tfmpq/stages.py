@@ -10,8 +10,6 @@ import dataclasses
 import pathlib
 
 from absl import logging
-import numpy as np
-import tqdm
 
 from tfmpq import config as config_lib
 from tfmpq import datasets
@@ -21,7 +19,6 @@ from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import exporting
 from tfmpq import float_network
-from tfmpq import float_ops
 from tfmpq import float_training
 from tfmpq import float_weights
 from tfmpq import keras_graph
@@ -30,10 +27,10 @@ from tfmpq import lowering
 from tfmpq import models
 from tfmpq import pretraining
 from tfmpq import quantized_network
-from tfmpq import reference_ops
 from tfmpq import run_dir
 from tfmpq import searching
 from tfmpq import specs
+from tfmpq import split_evaluation
 from tfmpq import tflite_builtin
 from tfmpq import tflite_builtin_reference
 from tfmpq import tflite_file
@@ -44,9 +41,6 @@ Experiment = experiment_lib.Experiment
 
 # Images on which an exported .tflite is read back and compared.
 _NUM_CHECKED_IMAGES = 20
-_EVALUATION_BATCH_SIZE = 250
-# Of the largest activation; the NumPy ops need some hundred bytes for each.
-_BATCH_ELEMENTS = 2**22
 
 
 def require_startable(experiment: Experiment) -> None:
@@ -208,11 +202,10 @@ def evaluate(experiment: Experiment) -> None:
   if experiment.has(run_dir.ACCURACY):
     return
   examples = experiment.data.test
-  float_logits = float_ops.logits(
-      experiment.float_network, datasets.to_input(examples.images)
+  float_logits, labels = split_evaluation.logits_and_labels(
+      experiment.float_network, examples
   )
-  float_logits = float_logits.reshape(len(examples), -1)
-  scores = {'float': evaluation.from_logits(float_logits, examples.labels)}
+  scores = {'float': evaluation.from_logits(float_logits, labels)}
   for key, name in (
       ('uniform_int8', run_dir.QUANTIZED_NETWORK_INT8),
       ('policy_before_finetune', run_dir.QUANTIZED_NETWORK_BEFORE_FINETUNE),
@@ -220,11 +213,13 @@ def evaluate(experiment: Experiment) -> None:
   ):
     logging.info('%s: integer network on %d images', key, len(examples))
     network = quantized_network.load(experiment.require(name, 'finetune'))
-    scores[key] = evaluate_integer(network, examples, float_logits)
+    scores[key] = split_evaluation.evaluate_integer(
+        network, examples, float_logits
+    )
   if experiment.config.budget.tflite_ops == 'builtin':
     path = experiment.require(run_dir.TFLITE_BUILTIN, 'export')
     model = tflite_file.parse(path.read_bytes())
-    scores['integer_builtin'] = evaluate_integer(
+    scores['integer_builtin'] = split_evaluation.evaluate_integer(
         network,
         examples,
         float_logits,
@@ -234,36 +229,6 @@ def evaluate(experiment: Experiment) -> None:
       run_dir.ACCURACY,
       {name: dataclasses.asdict(score) for name, score in scores.items()},
   )
-
-
-def evaluate_integer(
-    network: quantized_network.QuantizedNetwork,
-    examples: datasets.Examples,
-    float_logits: np.ndarray | None = None,
-    run: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> evaluation.Evaluation:
-  """Returns the figures of an integer network; logits in real units.
-
-  Args:
-    network: what is judged.
-    examples: images and labels.
-    float_logits: [N, classes] of the float network, or None.
-    run: what computes it, codes -> codes; None: `reference_ops`.
-  """
-  run = run or (lambda codes: reference_ops.run(network, codes))
-  images = datasets.to_codes(examples.images)
-  largest = max(tensor.num_elements for tensor in network.spec.activations)
-  batch_size = max(1, min(_EVALUATION_BATCH_SIZE, _BATCH_ELEMENTS // largest))
-  starts = range(0, len(images), batch_size)
-  codes = np.concatenate(
-      [
-          run(images[start : start + batch_size])
-          for start in tqdm.tqdm(starts, 'evaluate', unit='batch')
-      ]
-  )
-  params = network.params[network.spec.output]
-  logits = params.scale * codes.reshape(len(examples), -1).astype(np.float64)
-  return evaluation.from_logits(logits, examples.labels, float_logits)
 
 
 def _require_images(experiment: Experiment) -> None:

@@ -100,7 +100,7 @@ class StreamedExamples:
       raise ValueError(
           f'{self._decoder.source.name}: {num} images of {self.image_shape} '
           f'would take {num_bytes / 1e9:.1f} GB; read them in batches, or take '
-          'fewer'
+          'fewer, such as with --num_test_images'
       )
     if self._taken is None or len(self._taken) < num:
       self._taken = self._decoded(num)
