@@ -68,7 +68,7 @@ def test_mistakes_are_explained(values, message):
         ('seed', 0),
         ('threads', 1),
         ('finetune_epochs', 0),
-        ('four_bit_epochs', 0),
+        ('num_finetune_images', 0),
         ('patience', 1),
         ('batch_size', 1),
         ('num_deploy_images', 1),

@@ -304,7 +304,7 @@ def test_killed_runs_end_with_the_same_bytes(finished, tmp_path):
   # When it begins; after the first phase; in the second phase.
   for begun, most_seconds in (
       (state / run_dir.POLICY, 1.0),
-      (state / 'four_bits' / 'state.npz', 1.0),
+      (state / 'least_4_bits' / 'state.npz', 1.0),
       (state / 'policy' / 'state.npz', 0.2),
   ):
     process = tiny_run.start(tmp_path, *command)
@@ -315,7 +315,7 @@ def test_killed_runs_end_with_the_same_bytes(finished, tmp_path):
   tiny_run.run(tmp_path, *command)
   _require_equal(tmp_path, finished, seed)
   records = json.loads((tmp_path / 'run' / run_dir.FINETUNE).read_text())
-  assert [r['phase'] for r in records] == ['four_bits'] + 3 * ['policy']
+  assert [r['phase'] for r in records] == ['least_4_bits'] + 3 * ['policy']
 
 
 def test_ctrl_c_says_what_to_do_and_the_same_command_goes_on(

@@ -17,8 +17,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # below; cycles within a layer are refused, too.
 _LAYERS = (
     # L0: the nouns and plain helpers.
-    """budgets config config_parts data_config latency_config network_tables
-    objective_weights run_dir specs user_paths""",
+    """budgets config config_parts data_config finetune_config latency_config
+    network_tables objective_weights run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
     fastest_policy float_ends float_network kernel_targets kmeans_weights
@@ -34,6 +34,8 @@ _LAYERS = (
     episode_finetuning evaluation evaluation_cache evaluation_pool
     evaluation_recipe evaluators executors fashion_mnist finetuning float_ops
     float_statistics float_training
+    compute_types learning_rates prefetching replicas training_state
+    training_steps weight_averages
     float_weights graph_draft inverted_residuals keras_graph keras_layers
     labelled_files mobilenet models
     preprocessing qat quantized_forward quantizers

@@ -105,11 +105,17 @@ def _epoch(number, accuracy):
   return finetuning.EpochRecord(number, 0.5 / number, accuracy, 0.125)
 
 
+def _step(step, num_steps, history, loss=0.0625):
+  return finetuning.FinetuneProgress(
+      step, num_steps, loss, history, num_images=32, learning_rate=step / 128
+  )
+
+
 def test_finetune_bar_shows_loss_and_reward_split(tmp_path, capsys):
   history = (_epoch(1, 0.75), _epoch(2, 0.875))
   with progress.FinetuneProgressBar('policy', tmp_path) as bar:
     for step, known in ((1, ()), (2, history[:1]), (4, history)):
-      bar.on_step(finetuning.FinetuneProgress(step, 4, 0.0625, known))
+      bar.on_step(_step(step, 4, known))
   line = capsys.readouterr().err.split('\r')[-1]
   assert 'fine-tune (policy)' in line and '4/4' in line
   assert 'loss 0.0625' in line and 'reward split 87.50%' in line
@@ -118,7 +124,22 @@ def test_finetune_bar_shows_loss_and_reward_split(tmp_path, capsys):
   assert scalars['loss'] == [(1, 0.5), (2, 0.25)]
 
 
+def test_every_tenth_step_logs_loss_rate_and_speed(clock, tmp_path, capsys):
+  history = (_epoch(1, 0.75),)
+  with progress.FinetuneProgressBar('policy', tmp_path) as bar:
+    for step in range(1, 31):
+      # The first step is traced, and behind step 15 an epoch is judged.
+      clock[0] += 100.0 if step in (1, 15) else 0.5
+      bar.on_step(_step(step, 30, history if step >= 15 else (), step / 64))
+  scalars = _scalars(tmp_path / 'finetune_policy')
+  steps = (10, 20, 30)
+  assert scalars['step/loss'] == [(step, step / 64) for step in steps]
+  assert scalars['step/learning_rate'] == [(step, step / 128) for step in steps]
+  assert scalars['step/images_per_second'] == [(step, 64) for step in steps]
+  assert '64 images/s' in capsys.readouterr().err
+
+
 def test_finetune_bar_begins_where_the_training_goes_on(tmp_path, capsys):
   with progress.FinetuneProgressBar('policy', tmp_path) as bar:
-    bar.on_step(finetuning.FinetuneProgress(61, 90, 0.5, (_epoch(1, 0.75),)))
+    bar.on_step(_step(61, 90, (_epoch(1, 0.75),)))
   assert '61/90' in capsys.readouterr().err.split('\r')[-1]

@@ -17,6 +17,7 @@ from tfmpq import specs
 from tfmpq.config_parts import field as _field
 from tfmpq.config_parts import Part as _Part
 from tfmpq.data_config import DataConfig
+from tfmpq.finetune_config import FinetuneConfig
 from tfmpq.latency_config import LatencyConfig
 
 
@@ -230,41 +231,6 @@ class SearchConfig(_Part):
         'activations': (kinds.ACTIVATION,),
         'both': (kinds.WEIGHT, kinds.ACTIVATION),
     }[self.search_tensors]
-
-
-@dataclasses.dataclass(frozen=True)
-class FinetuneConfig(_Part):
-  """Quantization-aware training under the policy."""
-
-  finetune_epochs: int = _field(
-      6,
-      'Passes over the training split; 0: the network is calibrated only.',
-      minimum=0,
-  )
-  four_bit_epochs: int = _field(
-      1,
-      'Passes before these in which 2-bit tensors still have 4 bits; 0: none.',
-      minimum=0,
-  )
-  patience: int = _field(
-      5,
-      'Epochs without a better cross-entropy on the reward split after which a '
-      'phase ends. The rate follows a cosine, so the last epochs are the best.',
-      minimum=1,
-  )
-  num_finetune_images: int = _field(
-      0, 'Training images of which a pass consists; 0: all.', minimum=0
-  )
-  batch_size: int = _field(128, 'Images per training step.', minimum=1)
-  learning_rate: float = _field(
-      1e-3, 'Peak learning rate (Adam, cosine).', minimum=0
-  )
-  distillation: float = _field(
-      0.5,
-      "Share of the float network's predictions in the loss, 0..1.",
-      minimum=0,
-      maximum=1,
-  )
 
 
 @dataclasses.dataclass(frozen=True)

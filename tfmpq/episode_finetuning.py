@@ -23,6 +23,7 @@ from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import qat
 from tfmpq import specs
+from tfmpq import training_steps
 
 _BATCH_SIZE = 250
 
@@ -36,7 +37,7 @@ class EpisodeFinetuning:
       `batch_size`.
     batch_size: images per step.
     learning_rate: peak of Adam.
-    distillation: see `finetuning.FinetuneSettings`.
+    distillation: see `training_steps.StepSettings`.
     seed: order and augmentation of the images, the same for all policies.
   """
 
@@ -82,14 +83,16 @@ class FinetunedEvaluator:
       finetuning.Finetuner(
           student,
           self._teacher,
-          settings.examples,
+          settings.examples.training_batches(
+              settings.batch_size, settings.seed
+          ),
           self._reward,
           finetuning.FinetuneSettings(
               epochs=1,
-              batch_size=settings.batch_size,
-              learning_rate=settings.learning_rate,
-              distillation=settings.distillation,
-              seed=settings.seed,
+              step=training_steps.StepSettings(
+                  learning_rate=settings.learning_rate,
+                  distillation=settings.distillation,
+              ),
           ),
           pathlib.Path(folder),
       ).run()

@@ -9,6 +9,8 @@ import tqdm
 from tfmpq import finetuning
 from tfmpq.searchers import searcher
 
+_STEPS_PER_LOG = 10
+
 
 class SearchProgressBar:
   """One line: best accuracy, its RAM and FLASH, episodes per minute, time left.
@@ -65,7 +67,11 @@ class SearchProgressBar:
 
 
 class FinetuneProgressBar:
-  """One line: loss, and the reward split's accuracy after each epoch."""
+  """One line: loss, images per second, and the reward split's accuracy.
+
+  TensorBoard gets loss and reward split per epoch, and loss, learning rate and
+  images per second every few steps, under `step/`.
+  """
 
   def __init__(self, phase: str, log_dir: pathlib.Path):
     self._bar = tqdm.tqdm(
@@ -75,6 +81,9 @@ class FinetuneProgressBar:
         str(log_dir / f'finetune_{phase}')
     )
     self._num_epochs = 0
+    self._num_timed = 0
+    self._start: float | None = None
+    self._speed: float | None = None
 
   def __enter__(self):
     return self
@@ -87,14 +96,40 @@ class FinetuneProgressBar:
     """Shows a step; what `Finetuner.run` calls."""
     self._bar.total = progress.num_steps
     self._bar.update(progress.step - self._bar.n)
+    ends_epoch = len(progress.history) > self._num_epochs
+    self._time(progress, ends_epoch)
     text = f'loss {progress.loss:.4f}'
+    if self._speed is not None:
+      text += f', {self._speed:.0f} images/s'
     if progress.history:
       text += f', reward split {progress.history[-1].accuracy:.2%}'
     self._bar.set_postfix_str(text, refresh=False)
-    if len(progress.history) > self._num_epochs:
+    if progress.step % _STEPS_PER_LOG == 0:
+      with self._writer.as_default(step=progress.step):
+        tf.summary.scalar('step/loss', progress.loss)
+        tf.summary.scalar('step/learning_rate', progress.learning_rate)
+        if self._speed is not None:
+          tf.summary.scalar('step/images_per_second', self._speed)
+    if ends_epoch:
       self._num_epochs = len(progress.history)
       record = progress.history[-1]
       with self._writer.as_default(step=record.epoch):
         tf.summary.scalar('loss', record.loss)
         tf.summary.scalar('accuracy', record.accuracy)
         tf.summary.scalar('cross_entropy', record.cross_entropy)
+
+  def _time(self, progress, ends_epoch: bool) -> None:
+    """Measures the steps between two logs.
+
+    The first step, which is traced, and those behind which an epoch was judged
+    are left out.
+    """
+    now = time.monotonic()
+    if self._start is None or ends_epoch:
+      self._num_timed, self._start = 0, now
+      return
+    self._num_timed += progress.num_images
+    if progress.step % _STEPS_PER_LOG == 0:
+      if now > self._start:
+        self._speed = self._num_timed / (now - self._start)
+      self._num_timed, self._start = 0, now

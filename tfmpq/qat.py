@@ -17,6 +17,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 import tf_keras as keras
 
 from tfmpq import calibrated_network
+from tfmpq import compute_types
 from tfmpq import float_network
 from tfmpq import float_ops
 from tfmpq import packing
@@ -32,6 +33,7 @@ _MARGIN = 1e-3
 def build_model(
     network: float_network.FloatNetwork,
     start: calibrated_network.CalibratedNetwork,
+    training_dtype: str = 'float32',
 ) -> keras.Model:
   """Returns a trainable fake-quantized model under the policy of `start`.
 
@@ -39,6 +41,8 @@ def build_model(
     network: the float network.
     start: its post-training calibration: policy, scales, zero points, clips,
       codes. The model starts with exactly these codes.
+    training_dtype: type in which convolutions compute when the model is called
+      with `training=True`; see `compute_types`.
 
   Returns:
     float32 [N, H, W, C] real inputs -> float32 [N, classes] logits that are
@@ -48,7 +52,7 @@ def build_model(
   tensors = {spec.input: keras.Input(spec.tensor(spec.input).shape)}
   for layer in spec.layers:
     inputs = [_padded(tensors[n], layer) for n in layer.inputs]
-    keras_layer = _keras_layer(spec, layer)
+    keras_layer = _keras_layer(spec, layer, training_dtype)
     if layer.op is not specs.Op.MAX_POOL_2D:
       keras_layer = quantize_wrapper.QuantizeWrapperV2(
           keras_layer, _quantize_config(spec, policy, layer), name=layer.name
@@ -153,18 +157,25 @@ def _padded(tensor, layer: specs.LayerSpec):
 
 
 def _keras_layer(
-    spec: specs.NetworkSpec, layer: specs.LayerSpec
+    spec: specs.NetworkSpec, layer: specs.LayerSpec, training_dtype: str
 ) -> keras.layers.Layer:
   """Returns the bare layer; the output quantizer's clamp acts as the ReLU."""
   name = f'{layer.name}_float'
   if layer.op in (specs.Op.CONV_2D, specs.Op.FULLY_CONNECTED):
     channels = spec.tensor(layer.output).shape[2]
-    return keras.layers.Conv2D(
-        channels, layer.kernel_size, layer.stride, name=name
+    return compute_types.Conv2D(
+        channels,
+        layer.kernel_size,
+        layer.stride,
+        name=name,
+        training_dtype=training_dtype,
     )
   if layer.op is specs.Op.DEPTHWISE_CONV_2D:
-    return keras.layers.DepthwiseConv2D(
-        layer.kernel_size, layer.stride, name=name
+    return compute_types.DepthwiseConv2D(
+        layer.kernel_size,
+        layer.stride,
+        name=name,
+        training_dtype=training_dtype,
     )
   if layer.op is specs.Op.ADD:
     return keras.layers.Add(name=name)

@@ -97,6 +97,8 @@ class BiasQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             shape=tensor_shape,
             initializer='ones',
             trainable=False,
+            # All replicas of a distributed training compute the same.
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
     }
 

@@ -1,24 +1,27 @@
-"""Fine-tuning under a policy, in one phase or two.
+"""Fine-tuning under a policy, in one phase or several with falling widths.
 
-Where the policy holds 2 bits and `four_bit_epochs` is not 0, those tensors
-train at 4 bits first. What that phase has learned is calibrated anew, like a
-float network, at the widths of the policy, and trained on.
+Before the policy's own widths, `progressive_bits` may ask for phases in which
+no tensor has fewer than 8, then 4 bits. What a phase has learned is calibrated
+anew, like a float network, at the widths of the next one, and trained on.
 """
 
 from collections.abc import Sequence
 import dataclasses
 import pathlib
 
+import tensorflow as tf
+
 from tfmpq import calibrated_network
 from tfmpq import config as config_lib
 from tfmpq import experiment as experiment_lib
 from tfmpq import finetuning
+from tfmpq import learning_rates
 from tfmpq import progress
 from tfmpq import qat
+from tfmpq import replicas
 from tfmpq import run_dir
 from tfmpq import specs
-
-_LOWEST_BITS_AT_FIRST = 4
+from tfmpq import training_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +58,18 @@ class Result:
 def phases(
     policy: specs.QuantizationPolicy, config: config_lib.FinetuneConfig
 ) -> tuple[Phase, ...]:
-  """Returns the phases; the last one has the policy itself."""
-  wider = specs.QuantizationPolicy.of(
-      {name: max(bits, _LOWEST_BITS_AT_FIRST) for name, bits in policy.entries}
-  )
-  last = Phase('policy', policy, config.finetune_epochs)
-  if not config.four_bit_epochs or wider == policy:
-    return (last,)
-  return (Phase('four_bits', wider, config.four_bit_epochs), last)
+  """Returns the phases; the last one has the policy itself.
+
+  A phase in which nothing is wider than in the next one is left out.
+  """
+  found = [Phase('policy', policy, config.finetune_epochs)]
+  for least, epochs in reversed(config.bit_phases()):
+    wider = specs.QuantizationPolicy.of(
+        {name: max(bits, least) for name, bits in policy.entries}
+    )
+    if wider != found[0].policy:
+      found.insert(0, Phase(f'least_{least}_bits', wider, epochs))
+  return tuple(found)
 
 
 def train(
@@ -83,8 +90,11 @@ def train(
     ValueError: the policy is not one of the network with 2, 4 or 8 bits.
   """
   policy.check(experiment.spec)
+  config = experiment.config.finetune
+  strategy = replicas.strategy(config.distribution)
+  replicas.require_even_split(config.batch_size, strategy)
   network, records = experiment.float_network, []
-  for phase in phases(policy, experiment.config.finetune):
+  for phase in phases(policy, config):
     folder = state_dir / phase.name
     evaluator = experiment.evaluator
     if network is not experiment.float_network:
@@ -92,8 +102,9 @@ def train(
           network, folder / run_dir.CALIBRATION
       )
     start = evaluator.calibrated(phase.policy)
-    student = qat.build_model(network, start)
-    history = _train_phase(experiment, phase, student, folder, seed)
+    with strategy.scope():
+      student = qat.build_model(network, start, config.compute_dtype)
+    history = _train_phase(experiment, phase, student, folder, seed, strategy)
     records += [
         {'phase': phase.name} | dataclasses.asdict(record) for record in history
     ]
@@ -107,26 +118,49 @@ def _train_phase(
     student: qat.QatModel,
     folder: pathlib.Path,
     seed: int,
+    strategy: tf.distribute.Strategy,
 ) -> Sequence[finetuning.EpochRecord]:
-  config = experiment.config
+  config = experiment.config.finetune
   train_images = experiment.data.train
   finetuner = finetuning.Finetuner(
       student,
       experiment.float_logits,
-      train_images.take(
-          config.finetune.num_finetune_images or len(train_images)
-      ),
+      train_images.subset(
+          config.num_finetune_images or len(train_images)
+      ).training_batches(config.batch_size, seed),
       experiment.data.reward,
-      finetuning.FinetuneSettings(
-          epochs=phase.epochs,
-          patience=config.finetune.patience,
-          batch_size=config.finetune.batch_size,
-          learning_rate=config.finetune.learning_rate,
-          distillation=config.finetune.distillation,
-          seed=seed,
-      ),
+      settings(config, phase.epochs, seed),
       folder,
+      strategy,
   )
   log_dir = experiment.folder / run_dir.TENSORBOARD
   with progress.FinetuneProgressBar(phase.name, log_dir) as bar:
     return finetuner.run(bar.on_step)
+
+
+def settings(
+    config: config_lib.FinetuneConfig, epochs: int, seed: int
+) -> finetuning.FinetuneSettings:
+  """Returns how a phase of so many epochs is trained."""
+  return finetuning.FinetuneSettings(
+      epochs=epochs,
+      patience=config.patience,
+      ema_decay=config.ema_decay,
+      step=training_steps.StepSettings(
+          learning_rate=config.learning_rate,
+          distillation=config.distillation,
+          schedule=learning_rates.Schedule(
+              name=config.lr_schedule,
+              warmup_steps=config.lr_warmup_steps,
+              steps=config.rate_steps(),
+              final=config.lr_final,
+          ),
+          weight_decay=config.weight_decay,
+          clip_decay=config.clip_decay,
+          compute_dtype=config.compute_dtype,
+      ),
+      data=(
+          f'batches of {config.batch_size}, seed {seed}, distribution '
+          f'{config.distribution}'
+      ),
+  )
