@@ -7,6 +7,8 @@ import dataclasses
 from tfmpq.config_parts import field as _field
 from tfmpq.config_parts import Part as _Part
 
+PREPROCESSINGS = ('auto', 'none', 'inception', 'mnasnet', 'torchvision')
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(_Part):
@@ -39,7 +41,7 @@ class DataConfig(_Part):
       "('inception'), of MnasNet and EfficientNet ('mnasnet') or of "
       "torchvision do; 'none' resizes them whole. 'auto': as the authors of "
       "--model for imagenet2012, otherwise 'none'.",
-      ('auto', 'none', 'inception', 'mnasnet', 'torchvision'),
+      PREPROCESSINGS,
   )
   image_size: str = _field(
       '',

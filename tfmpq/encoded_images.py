@@ -169,7 +169,7 @@ def class_folders(folder: pathlib.Path) -> tuple[str, ...]:
   Raises:
     FileNotFoundError: there is no such folder, or nothing in it.
   """
-  found = ()
+  found: tuple[str, ...] = ()
   if folder.is_dir():
     with os.scandir(folder) as entries:
       found = tuple(sorted(entry.name for entry in entries if entry.is_dir()))

@@ -69,7 +69,7 @@ class FloatTrainer:
   def __init__(
       self,
       model: keras.Model,
-      train: datasets.Examples,
+      train: datasets.Split,
       config: FloatTrainingConfig,
       checkpoint_dir,
   ):
@@ -80,9 +80,7 @@ class FloatTrainer:
     """
     self._model = model
     self._config = config
-    self._batches = training_batches.TrainingBatches(
-        train.images,
-        train.labels,
+    self._batches = train.training_batches(
         config.batch_size,
         config.seed,
         training_batches.Augmentation(config.max_shift, config.flip),
@@ -150,26 +148,16 @@ class FloatTrainer:
     return loss
 
 
-def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-  """Returns float32 logits [N, classes] of uint8 images [N, H, W, C]."""
-  predict = tf.function(lambda inputs: model(inputs, training=False))
-  starts = range(0, len(images), _EVALUATION_BATCH_SIZE)
-  return np.concatenate(
-      [
-          predict(
-              datasets.to_input(images[s : s + _EVALUATION_BATCH_SIZE])
-          ).numpy()
-          for s in starts
-      ]
-  )
-
-
 def evaluate(
-    model: keras.Model, examples: datasets.Examples
+    model: keras.Model, examples: datasets.Split
 ) -> evaluation.Evaluation:
   """Returns the model's accuracy and cross-entropy on a split."""
-  logits = predict_logits(model, examples.images)
-  return evaluation.from_logits(logits, examples.labels)
+  predict = tf.function(lambda inputs: model(inputs, training=False))
+  logits, labels = [], []
+  for part in examples.batches(_EVALUATION_BATCH_SIZE):
+    logits.append(predict(datasets.to_input(part.images)).numpy())
+    labels.append(part.labels)
+  return evaluation.from_logits(np.concatenate(logits), np.concatenate(labels))
 
 
 def _make_optimizer(config, steps_per_epoch):

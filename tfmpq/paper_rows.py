@@ -16,6 +16,12 @@ from tfmpq.paper_study import StudyNetwork
 from tfmpq.paper_study import WEIGHT_BUDGETS
 
 _FAMILIES = ('mobilenet_v1', 'mobilenet_v2', 'mnasnet_b1')
+# How the authors of a family prepare images.
+_PREPROCESSINGS = {
+    'mobilenet_v1': 'inception',
+    'mobilenet_v2': 'inception',
+    'mnasnet_b1': 'mnasnet',
+}
 # (FLASH, RAM) -> (width, size) of each family.
 _NETWORKS = {
     ('2048kB', None): ((1.0, 224), (1.0, 224), (1.0, 224)),
@@ -92,6 +98,7 @@ class Row:
             dataset='tfds:imagenet2012',
             image_size=f'{network.size},{network.size}',
             num_reward_images=5000,
+            preprocessing=_PREPROCESSINGS[network.model],
         ),
         model=config.ModelConfig(model=network.model, width=network.width),
         budget=config.BudgetConfig(

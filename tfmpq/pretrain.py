@@ -21,6 +21,8 @@ from absl import flags
 from absl import logging
 
 from tfmpq import choice_flags
+from tfmpq import data_config
+from tfmpq import data_loading
 from tfmpq import datasets
 from tfmpq import float_training
 from tfmpq import models
@@ -37,7 +39,8 @@ _RUN_DIR = flags.DEFINE_string(
 _DATASET = flags.DEFINE_string(
     'dataset',
     datasets.DEFAULT_DATASET,
-    'Data set: fashion_mnist, tfds:<name>, folder:<path> or npz:<path>.',
+    'Data set: fashion_mnist, tfds:<name>, builder_dir:<path>, folder:<path> '
+    'or npz:<path>.',
 )
 _DATA_DIR = flags.DEFINE_string(
     'data_dir',
@@ -47,6 +50,28 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _DOWNLOAD = flags.DEFINE_bool(
     'download', False, 'Let tfds download a data set that is not there.'
+)
+_MANUAL_DIR = flags.DEFINE_string(
+    'manual_dir',
+    None,
+    'Folder of archives that one has to get oneself, such as of ImageNet.',
+)
+_DATA_CACHE = flags.DEFINE_string(
+    'data_cache',
+    None,
+    'Folder on a local disk to which files of a large data set are copied.',
+)
+_PREPROCESSING = choice_flags.define(
+    'preprocessing',
+    data_config.DataConfig.preprocessing,
+    data_config.PREPROCESSINGS,
+    'How photographs become network inputs; see //tfmpq:search.',
+)
+_NUM_REWARD_IMAGES = flags.DEFINE_integer(
+    'num_reward_images',
+    5000,
+    'Images that are held out of the training images of a large data set; of '
+    'a small one it is a twelfth.',
 )
 _IMAGE_SIZE = flags.DEFINE_list(
     'image_size',
@@ -76,7 +101,7 @@ _THREADS = flags.DEFINE_integer(
 
 _PROGRAM = './bazelw run //tfmpq:pretrain'
 # Flags that say where things are, not what is computed.
-_PLACE_FLAGS = ('run_dir', 'data_dir', 'download')
+_PLACE_FLAGS = ('run_dir', 'data_dir', 'download', 'manual_dir', 'data_cache')
 
 
 def main(argv: list[str]) -> None:
@@ -124,12 +149,20 @@ def _load_dataset() -> datasets.Dataset:
           f'expected --image_size=HEIGHT,WIDTH, got {",".join(image_size)}'
       )
     image_size = tuple(int(n) for n in image_size)
-  data_dir = _DATA_DIR.value and user_paths.resolve(_DATA_DIR.value)
-  return datasets.load_dataset(
-      user_paths.resolve_dataset(_DATASET.value),
-      data_dir=data_dir,
-      download=_DOWNLOAD.value,
-      image_size=image_size,
+  data_dir, manual_dir, cache_dir = (
+      user_paths.resolve(flag.value) if flag.value else None
+      for flag in (_DATA_DIR, _MANUAL_DIR, _DATA_CACHE)
+  )
+  return data_loading.load(
+      data_loading.Request(
+          user_paths.resolve_dataset(_DATASET.value),
+          datasets.find_places(data_dir, _DOWNLOAD.value, manual_dir),
+          image_size,
+          preprocessing=_PREPROCESSING.value,
+          model=_MODEL.value,
+          num_reward=_NUM_REWARD_IMAGES.value,
+          cache_dir=cache_dir,
+      )
   )
 
 

@@ -38,7 +38,8 @@ def scan(path: pathlib.Path) -> np.ndarray:
         f'{path}: found no such record file; the data set is incomplete, '
         'copy or prepare it anew'
     )
-  table, position, size = [], 0, path.stat().st_size
+  table: list[tuple[int, int]] = []
+  position, size = 0, path.stat().st_size
   with path.open('rb', buffering=0) as file:
     # What follows a header is not needed.
     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)

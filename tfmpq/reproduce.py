@@ -9,9 +9,6 @@ its name in --runs_dir. A row whose report is there is finished and is not run
 again; one that was stopped goes on. ImageNet comes from tfds (--imagenet_dir),
 float weights from <model>_<width>_<size>.npz in --weights_dir. --print_only
 runs nothing and prints what is there: figures of the source beside ours.
-
-The splits are held in memory: 224x224 images of ImageNet are 193 GB for
-training and 8 GB for the test.
 """
 
 from collections.abc import Sequence
