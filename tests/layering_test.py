@@ -21,35 +21,34 @@ _LAYERS = (
     network_tables objective_weights run_dir specs user_paths""",
     # L1: arithmetic of integers and bytes.
     """arena_buffers arena_memory budget_message calibrated_network
-    fastest_policy float_ends float_network kernel_targets kmeans_weights
-    latency_model latency_table memory_model memory_planner network_specs
-    local_copies offset_search packing paper_memory paper_rows paper_study published_accuracy
-    quantization quantized_network ram_model record_files state_dicts
-    timed_memory tflm_arena tflm_custom_memory tflm_structures torch_files
-    weight_layouts""",
+    fastest_policy
+    float_ends float_network kernel_targets kmeans_weights latency_model
+    latency_table memory_model memory_planner network_specs local_copies
+    offset_search packing paper_memory paper_rows paper_study
+    published_accuracy quantization quantized_network ram_model record_files
+    state_dicts timed_memory tflm_arena tflm_custom_memory tflm_structures
+    torch_files weight_layouts""",
     # L2: reference ops, Keras, data, training, search.
     """activation_clips bias_correction calibration_tables conv_blocks
-    data_loading dataset_sources datasets
-    encoded_images
-    episode_finetuning evaluation evaluation_cache evaluation_pool
-    evaluation_recipe evaluators executors fashion_mnist finetuning float_ops
-    float_statistics float_training
-    compute_types learning_rates prefetching replicas training_state
-    training_steps weight_averages
-    float_weights graph_draft inverted_residuals keras_graph keras_layers
-    labelled_files mobilenet models
-    preprocessing qat quantized_forward quantizers
-    rank_statistics ray_pool reference_ops reproducibility searchers
+    data_loading dataset_sources datasets encoded_images episode_finetuning
+    evaluation evaluation_cache evaluation_pool evaluation_recipe evaluators
+    executors fashion_mnist finetuning float_ops float_statistics
+    float_training compute_types learning_rates prefetching replicas
+    training_state training_steps weight_averages float_weights graph_draft
+    inverted_residuals keras_graph keras_layers labelled_files mobilenet models
+    preprocessing qat quantized_forward quantizers rank_statistics ray_pool
+    reference_ops reproducibility searchers searchers.additive_model
     searchers.budget_growth searchers.budget_repair searchers.ddpg
-    searchers.ddpg_search_config searchers.demonstrations searchers.environment searchers.episode_log
-    searchers.episode_loop searchers.evolution searchers.exhaustive
-    searchers.exploration searchers.final_wall searchers.front searchers.greedy searchers.ilp
-    searchers.integer_program searchers.linear_memory searchers.mlp
-    searchers.observation searchers.random_search searchers.registry
-    searchers.replay_buffer searchers.reward_scaling searchers.rule_based
-    searchers.search_state searchers.searcher searchers.sensitivity
-    split_evaluation streamed_examples tfds_builders tiny_models
-    training_batches weight_rounding worker_pool""",
+    searchers.ddpg_search_config searchers.demonstrations searchers.environment
+    searchers.episode_log searchers.episode_loop searchers.evolution
+    searchers.exhaustive searchers.exploration searchers.final_wall
+    searchers.front searchers.greedy searchers.guided_improvement searchers.ilp
+    searchers.integer_program searchers.least_noise searchers.linear_memory
+    searchers.mlp searchers.observation searchers.random_search
+    searchers.registry searchers.replay_buffer searchers.reward_scaling
+    searchers.rule_based searchers.search_state searchers.searcher
+    searchers.sensitivity split_evaluation streamed_examples tfds_builders
+    tiny_models training_batches weight_rounding worker_pool""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer comparison elf_sections firmware
     float_models front_report latency_measuring lowering report report_page

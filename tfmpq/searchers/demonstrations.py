@@ -5,24 +5,25 @@ from __future__ import annotations
 from tfmpq.searchers import sensitivity
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
-from tfmpq.searchers.greedy import improve
+from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import SearchProblem
 
 
 def evaluate(
-    problem: SearchProblem, log: EpisodeLog, share: float
+    problem: SearchProblem, log: EpisodeLog, share: float, seed: int
 ) -> list[EpisodeRecord]:
   """Does what `ilp` does, with a part of the episodes.
 
   Measures what each tensor loses alone, evaluates the optimum of the sum of
-  losses, and then neighbours of good policies.
+  losses, and then what a model of the losses suggests.
 
   Args:
     problem: what is searched.
     log: of a search that has just begun; the measurements are episodes, too.
     share: of the episodes after the measurements, 0..1; at least one is used.
+    seed: of the search.
 
   Returns:
     The records after the measurements, all of which fit.
@@ -30,10 +31,11 @@ def evaluate(
   sensitivities = sensitivity.measure(problem, log)
   first = len(log.records)
   num_left = round((1 - share) * log.num_left)
-  policy = PolicyProgram(problem).solve(sensitivities.losses)
+  program = PolicyProgram(problem)
+  policy = program.solve(sensitivities.losses)
   if policy is None:
     raise AssertionError('the program excludes all policies, yet some fit')
   policy = grow(problem, policy, sensitivities.by_need(policy))
   log.evaluate(policy, 'optimum')
-  improve(problem, log, sensitivities, num_left)
+  GuidedImprovement(problem, log, program, sensitivities, seed).run(num_left)
   return log.records[first:]

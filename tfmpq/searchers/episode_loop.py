@@ -126,7 +126,7 @@ class _EpisodeLoop:
       log: EpisodeLog,
       seed: int,
   ):
-    self._config = config
+    self._config, self._seed = config, seed
     self._environment = environment
     self._log = log
     streams = np.random.SeedSequence(seed).spawn(3)
@@ -172,7 +172,10 @@ class _EpisodeLoop:
   def _demonstrate(self) -> None:
     """Starts from what an integer program finds, instead of from nothing."""
     records = demonstrations.evaluate(
-        self._environment.problem, self._log, self._config.demonstrated_share
+        self._environment.problem,
+        self._log,
+        self._config.demonstrated_share,
+        self._seed,
     )
     self._num_start = len(self._log.records)
     first = self._replay.size

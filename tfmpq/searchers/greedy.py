@@ -118,12 +118,15 @@ def ranked_neighbours(
     sensitivities: Sensitivities,
 ) -> Iterator[QuantizationPolicy]:
   """Yields neighbours, the smallest predicted loss first, grown."""
-  neighbours = sorted(
-      set(_neighbours(problem, policy)),
-      key=lambda p: (sensitivities.total(p), p.entries),
-  )
-  for neighbour in neighbours:
+  for neighbour in sorted(neighbours(problem, policy), key=sensitivities.total):
     yield grow(problem, neighbour, sensitivities.by_need(neighbour))
+
+
+def neighbours(
+    problem: SearchProblem, policy: QuantizationPolicy
+) -> list[QuantizationPolicy]:
+  """Returns what fits with a tensor narrower and perhaps one wider, sorted."""
+  return sorted(set(_neighbours(problem, policy)), key=lambda p: p.entries)
 
 
 def _cheapest_narrowing(

@@ -7,7 +7,7 @@ import os
 from tfmpq.searchers import sensitivity
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
-from tfmpq.searchers.greedy import improve
+from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
@@ -15,12 +15,12 @@ from tfmpq.searchers.searcher import SearchResult
 
 
 class IlpSearcher:
-  """Finds the exact optimum of the sum of losses, then tries its neighbours.
+  """Finds the exact optimum of the sum of losses, then improves on it.
 
   What each tensor loses alone at each width is measured first (`sensitivity`).
   If losses added up and were measured without error, the first policy after
-  that would be the best there is; the remaining episodes go to its neighbours.
-  Nothing here is random; the seed only names the run.
+  that would be the best there is. The remaining episodes go to what a model
+  that learns from all of them suggests (`guided_improvement`).
   """
 
   name = 'ilp'
@@ -51,7 +51,7 @@ class IlpSearcher:
     policy = grow(problem, policy, sensitivities.by_need(policy))
     if log.num_left and not log.knows(policy):
       log.evaluate(policy, 'optimum')
-    improve(problem, log, sensitivities)
+    GuidedImprovement(problem, log, program, sensitivities, seed).run()
     return log.result(
         self.name,
         seed,

@@ -129,8 +129,10 @@ class PolicyProgram:
     for row in rows:
       entries = [(self._columns[e], v) for e, v in row.coefficients.items()]
       entries += [(products[group], v) for group, v in row.products.items()]
-      lines.append(entries)
-      limits.append(row.limit)
+      # The solver's tolerance is absolute, whether 1 is a byte or a tensor.
+      unit = max(abs(value) for _, value in entries) or 1.0
+      lines.append([(column, value / unit) for column, value in entries])
+      limits.append(row.limit / unit)
     for group, column in products.items():
       factors = [self._columns[entry] for entry in group]
       lines.append([*((f, 1.0) for f in factors), (column, -1.0)])
