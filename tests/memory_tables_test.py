@@ -10,6 +10,7 @@ from tfmpq import paper_memory
 from tfmpq import paper_study
 from tfmpq import specs
 from tfmpq.budgets import MemoryBudget
+from tfmpq.searchers import least_noise
 from tfmpq.searchers.searcher import SearchProblem
 
 _COMMITTED = pathlib.Path('docs/memory_tables.md')
@@ -120,3 +121,34 @@ def test_best_network_of_8_bits_is_that_of_the_papers():
   best = rows['2048kB / 512kB', 'mobilenet_v1']
   assert best.startswith('0.5@192, 61.7 % (442,368 / ')
   assert rows['512kB / any RAM', 'mobilenet_v2'] == '-'
+
+
+def test_least_noise_is_that_of_all_policies():
+  problem = _small_problem(5_000)
+  # In the later layers nothing binds: they are wide.
+  names = [t.name for t in problem.searched_tensors[:7]]
+  noises = least_noise.noises(problem)
+
+  def total(policy):
+    bits = policy.as_dict()
+    return sum(by_width[bits[name]] for name, by_width in noises.items())
+
+  totals = [
+      total(policy)
+      for widths in itertools.product(specs.BIT_WIDTHS, repeat=len(names))
+      if problem.fits(
+          policy := problem.policy(dict(zip(names, widths, strict=True)), 8)
+      )
+  ]
+  found = least_noise.least_noise_policy(problem)
+  assert problem.fits(found)
+  assert total(found) == pytest.approx(min(totals), rel=1e-12)
+
+
+def test_least_noise_fits_every_network_of_the_study():
+  section = 'FLASH 2,048,000, RAM 512,000'
+  for network in paper_study.NETWORKS:
+    row = _row(_COMMITTED.read_text(), section, network.name)
+    ram, flash = row[6].split(' (')[0].split(' / ')
+    assert int(ram.replace(',', '')) <= 512_000
+    assert int(flash.replace(',', '')) <= 2_048_000

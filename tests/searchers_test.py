@@ -20,6 +20,7 @@ from tfmpq.searchers.episode_log import EpisodeLog
 from tfmpq.searchers.evolution import EvolutionSearcher
 from tfmpq.searchers.greedy import GreedySearcher
 from tfmpq.searchers.ilp import IlpSearcher
+from tfmpq.searchers.least_noise import LeastNoiseSearcher
 from tfmpq.searchers.random_search import RandomSearcher
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import SearchResult
@@ -29,6 +30,7 @@ _SEARCHERS = (
     RandomSearcher(),
     GreedySearcher(),
     IlpSearcher(),
+    LeastNoiseSearcher(),
     EvolutionSearcher(),
 )
 

@@ -25,6 +25,7 @@ from tfmpq import user_paths
 from tfmpq.budgets import BudgetError
 from tfmpq.budgets import MemoryFootprint
 from tfmpq.searchers import budget_growth
+from tfmpq.searchers import least_noise
 from tfmpq.searchers import rule_based
 from tfmpq.searchers.searcher import SearchProblem
 
@@ -49,6 +50,10 @@ before FLASH, of networks with 1000 classes; none needs training. kB = 1000.
 - *widest*: from the smallest policy that fits, tensors are widened step by
   step, small ones first, as long as they fit; the share is how much of the
   budget it uses. Neither it nor the rule looks at an image.
+- *least noise*: what a search in the *paper* model finds whose reward needs no
+  data: the least sum of 4^-bits over all tensors, as noise falls with bits;
+  proven optima of an integer program (`--searcher=least_noise`). *same in
+  arena*: what that policy needs in the *arena* model, whether it fits or not.
 - *Best network of 8 bits*: by enumeration of the published widths and
   resolutions, with the Top-1 of its float network as published
   (`tfmpq/published_accuracy.py`); 8 bits cost about a point of that. Networks
@@ -186,6 +191,8 @@ def _policies(
       'network',
       *(['paper most RAM'] if has_ram else []),
       *(f'{m} {policy}' for m in _MODELS for policy in ('rule', 'widest')),
+      'paper least noise',
+      'same in arena',
   )
   for item in memories:
     cells = []
@@ -196,7 +203,25 @@ def _policies(
       problem = _problem(item.spec, model, budget)
       cells.append(_certified(problem, rule_based.certified_policy))
       cells.append(_certified(problem, widest_policy, with_share=True))
+    cells += _least_noise(item, budget)
     yield item.network.name, *cells
+
+
+def _least_noise(
+    item: _Memories, budget: paper_study.StudyBudget
+) -> tuple[str, str]:
+  """Returns what the policy of least noise needs in either model."""
+  problem = _problem(item.spec, item.models['paper'], budget)
+  found: list[specs.QuantizationPolicy] = []
+
+  def search(problem: SearchProblem) -> specs.QuantizationPolicy:
+    found.append(least_noise.least_noise_policy(problem))
+    return found[0]
+
+  cell = _certified(problem, search, with_share=True)
+  if not found:
+    return cell, '-'
+  return cell, _bytes(item.models['arena'].footprint(found[0]))
 
 
 def _problem(

@@ -6,6 +6,7 @@ from tfmpq.searchers.evolution import EvolutionSearcher
 from tfmpq.searchers.exhaustive import ExhaustiveSearcher
 from tfmpq.searchers.greedy import GreedySearcher
 from tfmpq.searchers.ilp import IlpSearcher
+from tfmpq.searchers.least_noise import LeastNoiseSearcher
 from tfmpq.searchers.random_search import RandomSearcher
 from tfmpq.searchers.rule_based import RuleBasedSearcher
 from tfmpq.searchers.searcher import Searcher
@@ -32,6 +33,7 @@ def create(
       ExhaustiveSearcher(),
       GreedySearcher(),
       IlpSearcher(),
+      LeastNoiseSearcher(),
       RandomSearcher(),
       RandomSearcher(grows=False),
       RuleBasedSearcher(),
