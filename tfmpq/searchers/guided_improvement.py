@@ -47,6 +47,7 @@ class GuidedImprovement:
     self._problem, self._log, self._program = problem, log, program
     self._model = AdditiveModel(sensitivities)
     self._rng = np.random.default_rng([seed, _STREAM])
+    # Of policies whose turn has come, the neighbours that have not been tried.
     self._neighbours: dict[QuantizationPolicy, list[QuantizationPolicy]] = {}
 
   def run(self, num_left: int = 0) -> None:
@@ -87,4 +88,5 @@ class GuidedImprovement:
       if policy not in self._neighbours:
         self._neighbours[policy] = neighbours(self._problem, policy)
       for neighbour in sorted(self._neighbours[policy], key=expected.total):
+        self._neighbours[policy].remove(neighbour)
         yield grow(self._problem, neighbour, expected.by_need(neighbour))
