@@ -118,8 +118,8 @@ class SearchConfig(_Part):
   searcher: str = _field(
       'ddpg',
       'ddpg, ilp, greedy, evolution, rule_based, random, random_no_growth '
-      '(leaves memory unused); least_noise (looks at no image); exhaustive for at '
-      'most 6 tensors.',
+      '(leaves memory unused); least_noise (looks at no image); exhaustive for '
+      'at most 6 tensors.',
       (
           'ddpg',
           'ilp',
