@@ -7,8 +7,10 @@ import pytest
 
 from tfmpq import backends
 from tfmpq import experiment_flags
+from tfmpq import learning_rates
 from tfmpq import paper_rows
 from tfmpq import reproduce
+from tfmpq import training_phases
 from tfmpq.searchers.searcher import SearchProblem
 
 _ROWS = paper_rows.rows()
@@ -69,6 +71,20 @@ def test_something_fits_in_every_row(name):
   assert not problem.fits(problem.policy({}, 8))
   size = (row.network.size, row.network.size)
   assert config.data.height_and_width() == size
+
+
+def test_rows_are_trained_as_the_predecessor_trains():
+  flags = _ROWS[0].config().finetune
+  assert flags.batch_size == 128
+  step = training_phases.settings(flags, flags.finetune_epochs, seed=1).step
+  rate = learning_rates.make(
+      step.schedule, step.learning_rate, num_steps=10_000, steps_per_epoch=1000
+  )
+  rates = {0: 1e-4, 4999: 1e-4, 5000: 5e-5, 7999: 5e-5, 8000: 1e-5, 9999: 1e-5}
+  for number, expected in rates.items():
+    assert float(rate(number)) == pytest.approx(expected)
+  assert step.clip_decay == 1e-4
+  assert step.weight_decay == 0
 
 
 def test_a_table_shows_source_and_finished_rows(tmp_path):
