@@ -1,5 +1,6 @@
 """The integer program is exact, and small networks tell who finds the truth."""
 
+import ctypes
 import dataclasses
 
 import numpy as np
@@ -18,6 +19,7 @@ from tfmpq.searchers import budget_repair
 from tfmpq.searchers import exhaustive
 from tfmpq.searchers import linear_memory
 from tfmpq.searchers import registry
+from tfmpq.searchers import solver_output
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import SearchProblem
 
@@ -184,6 +186,17 @@ def test_rounds_only_change_when_answers_are_known(name):
   result = registry.create(name).search(problem, 729, 0)
   assert result.best.fits
   assert len(problem.evaluate.calls) == len(set(problem.evaluate.calls))
+
+
+def test_what_c_code_prints_is_discarded(capfd):
+  libc = ctypes.CDLL(None)
+  print('before')
+  with solver_output.discarded():
+    libc.puts(b'of the solver')
+    print('of Python', flush=True)
+  libc.puts(b'after')
+  libc.fflush(None)
+  assert capfd.readouterr().out == 'before\nafter\n'
 
 
 @pytest.mark.parametrize('name', ['ilp', 'exhaustive'])

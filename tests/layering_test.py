@@ -47,7 +47,8 @@ _LAYERS = (
     searchers.mlp searchers.observation searchers.random_search
     searchers.registry searchers.replay_buffer searchers.reward_scaling
     searchers.rule_based searchers.search_state searchers.searcher
-    searchers.sensitivity split_evaluation streamed_examples tfds_builders
+    searchers.sensitivity searchers.solver_output split_evaluation
+    streamed_examples tfds_builders
     tiny_models training_batches weight_rounding worker_pool""",
     # L3: lowering and the writers.
     """backends bazel_build c_text c_writer comparison elf_sections firmware

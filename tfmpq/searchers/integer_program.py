@@ -13,6 +13,7 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
+from tfmpq.searchers import solver_output
 from tfmpq.searchers.linear_memory import LinearMemory
 from tfmpq.searchers.linear_memory import Literal
 from tfmpq.searchers.linear_memory import Row
@@ -80,16 +81,17 @@ class PolicyProgram:
     groups = sorted({group for row in rows for group in row.products})
     products = {g: len(self._literals) + i for i, g in enumerate(groups)}
     num_columns = len(self._literals) + len(products)
-    result = scipy.optimize.milp(
-        self._costs(losses, num_columns),
-        integrality=np.arange(num_columns) < len(self._literals),
-        bounds=scipy.optimize.Bounds(0, 1),
-        constraints=[
-            self._one_width_each(num_columns),
-            *self._limits(rows, products, num_columns),
-        ],
-        options={'mip_rel_gap': 0},
-    )
+    with solver_output.discarded():
+      result = scipy.optimize.milp(
+          self._costs(losses, num_columns),
+          integrality=np.arange(num_columns) < len(self._literals),
+          bounds=scipy.optimize.Bounds(0, 1),
+          constraints=[
+              self._one_width_each(num_columns),
+              *self._limits(rows, products, num_columns),
+          ],
+          options={'mip_rel_gap': 0},
+      )
     if result.status == 2:  # infeasible
       return None
     if result.x is None or result.status != 0:
