@@ -12,6 +12,7 @@ import pytest
 
 from tests import tiny_run
 from tfmpq import config
+from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import reward_study
 from tfmpq import specs
@@ -73,7 +74,7 @@ def test_policies_are_different_and_most_fit(experiment):
 
 def test_a_study_goes_on_from_what_is_finished(experiment, trainings, capsys):
   folder = experiment.folder
-  with flagsaver.as_parsed(num_policies='8', truth_seeds='2'):
+  with flagsaver.as_parsed(num_policies='8', truth_seeds='2', score_steps='0'):
     reward_study.study(experiment)
     assert len(trainings) == 16
     assert {seed for _, seed in trainings} == {1, 2}
@@ -100,7 +101,7 @@ def test_a_study_goes_on_from_what_is_finished(experiment, trainings, capsys):
 
 
 def test_rows_of_another_policy_are_refused(experiment, trainings):
-  with flagsaver.as_parsed(num_policies='6', truth_seeds='2'):
+  with flagsaver.as_parsed(num_policies='6', truth_seeds='2', score_steps='0'):
     reward_study.study(experiment)
     path = experiment.folder / 'reward_study' / 'policy_0_seed_1.json'
     row = json.loads(path.read_text())
@@ -111,3 +112,37 @@ def test_rows_of_another_policy_are_refused(experiment, trainings):
     with pytest.raises(ValueError, match='another policy'):
       reward_study.study(experiment)
   assert len(trainings) == 12
+
+
+def test_scores_after_some_training_are_kept(
+    experiment, trainings, monkeypatch
+):
+  del trainings
+  asked = []
+
+  class Evaluator:
+    """Scores by the number of bits, without training."""
+
+    def __init__(self, network, start, reward, settings):
+      assert len(settings.examples) == 3 * settings.batch_size
+      assert len(reward) == 40
+
+    def __call__(self, policy):
+      asked.append(policy)
+      bits = [width for _, width in policy.entries]
+      return evaluation.Evaluation(0.5, 9 - float(np.mean(bits)), 40)
+
+  monkeypatch.setattr(
+      reward_study.episode_finetuning, 'FinetunedEvaluator', Evaluator
+  )
+  flags = {'num_policies': '6', 'truth_seeds': '2', 'score_steps': '3'}
+  with flagsaver.as_parsed(**flags):
+    reward_study.study(experiment)
+    assert len(asked) == 6
+    folder = experiment.folder
+    (folder / 'reward_study' / 'score_4_3_steps.json').unlink()
+    reward_study.study(experiment)
+  assert asked[6:] == [asked[4]]
+  result = json.loads((folder / 'reward_study.json').read_text())
+  assert result['rewards']['cross_entropy_after_3_steps']['all'] > 0.95
+  assert 's with training steps' in (folder / 'reward_study.md').read_text()

@@ -246,13 +246,14 @@ class Experiment:
             self.folder / run_dir.CALIBRATION,
             self.policy_widths,
         ),
-        self._episode_finetuning(),
+        self.episode_finetuning(self.config.search.episode_finetune_steps),
     )
 
-  def _episode_finetuning(
-      self,
+  def episode_finetuning(
+      self, steps: int
   ) -> episode_finetuning.EpisodeFinetuning | None:
-    steps, config = self.config.search.episode_finetune_steps, self.config
+    """Returns how a policy is trained before it is scored; 0 steps: None."""
+    config = self.config
     if not steps:
       return None
     return episode_finetuning.EpisodeFinetuning(
@@ -269,7 +270,7 @@ class Experiment:
       cache_dir: pathlib.Path,
       examples: datasets.Examples | None = None,
   ) -> evaluators.PostTrainingEvaluator:
-    """Returns an evaluator of other weights on the same images."""
+    """Returns an evaluator of other weights, or on other images."""
     data = self.config.data
     if examples is None:
       examples = self.data.reward.take(data.num_reward_images)

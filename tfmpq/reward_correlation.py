@@ -12,7 +12,7 @@ import numpy as np
 from tfmpq import rank_statistics
 from tfmpq import svg_charts
 
-# Figures of which less is better.
+# Beginnings of the names of figures of which less is better.
 _LOSSES = ('cross_entropy', 'kl', 'additive_cross_entropy')
 _NUM_TRIED = 3
 
@@ -24,12 +24,14 @@ class Scored:
   Attributes:
     bits: tensor name -> bits.
     figures: name -> value, such as those of `evaluation.Evaluation`.
-    seconds: of one evaluation.
+    seconds: of one evaluation without training.
+    training_seconds: of one with some training steps; 0 if there was none.
   """
 
   bits: Mapping[str, int]
   figures: Mapping[str, float]
   seconds: float
+  training_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +98,9 @@ def analyse(
       'num_images': correct.shape[2],
       'seconds_per_training': float(np.mean([t.seconds for t in trained])),
       'seconds_per_score': float(np.median([s.seconds for s in scored])),
+      'seconds_per_trained_score': float(
+          np.median([s.training_seconds for s in scored])
+      ),
       'reliability': {
           'seeds': rank_statistics.seed_reliability(accuracies),
           'seeds_upper_half': rank_statistics.seed_reliability(
@@ -130,7 +135,7 @@ def _loss(scored: Scored, name: str) -> float:
   if name == 'mean_bits':
     return -float(np.mean(list(scored.bits.values())))
   value = scored.figures[name]
-  return value if name in _LOSSES else -value
+  return value if name.startswith(_LOSSES) else -value
 
 
 def _by_seed(scored, trained) -> np.ndarray:
@@ -160,11 +165,13 @@ def _judge(scores, truth, upper) -> dict[str, float]:
 def markdown(result: Mapping[str, Any]) -> str:
   """Returns the table of a study."""
   known = result['reliability']
+  trained = result['seconds_per_trained_score']
   lines = [
       f'{result["num_policies"]} policies, {result["num_seeds"]} fine-tunings '
       f'of each ({result["seconds_per_training"]:.0f} s), accuracy on '
       f'{result["num_images"]:,} images that no score uses; '
-      f'{result["seconds_per_score"]:.2f} s per score.',
+      f'{result["seconds_per_score"]:.2f} s per score'
+      + (f', {trained:.1f} s with training steps.' if trained else '.'),
       '',
       '| score | rank correlation, all | upper half | points lost with the '
       'best 3 |',

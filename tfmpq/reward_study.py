@@ -11,6 +11,9 @@ correlations of each score with the accuracies after fine-tuning, beside the
 reliability of those accuracies themselves. Figures are those of the test split,
 which no score uses.
 
+--score_steps=100 adds a score after so many training steps, what the search
+maximizes with --episode_finetune_steps=100.
+
 Each fine-tuning is kept when it ends and goes on where it was killed: stop the
 program at any time and give the same command again. --num_finetune_images and
 --finetune_epochs trade time for convergence.
@@ -30,6 +33,7 @@ import tf_keras as keras
 import tqdm
 
 from tfmpq import command_line
+from tfmpq import episode_finetuning
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import finetuning
@@ -47,6 +51,12 @@ _NUM_POLICIES = flags.DEFINE_integer(
 )
 _TRUTH_SEEDS = flags.DEFINE_integer(
     'truth_seeds', 2, 'Fine-tunings of each policy.', lower_bound=2
+)
+_SCORE_STEPS = flags.DEFINE_integer(
+    'score_steps',
+    0,
+    'Also score each policy after this many training steps; 0: do not.',
+    lower_bound=0,
 )
 experiment_flags.define()
 flags.declare_key_flag('run_dir')
@@ -67,6 +77,8 @@ def study(experiment: experiment_lib.Experiment) -> None:
   stages.make_float_network(experiment)
   drawn = draw_policies(experiment, _NUM_POLICIES.value)
   scored = _score_all(experiment, drawn)
+  if _SCORE_STEPS.value:
+    scored = _score_trained(experiment, drawn, scored, _SCORE_STEPS.value)
   trained = _train_all(experiment, drawn)
   result = reward_correlation.analyse(scored, trained)
   experiment.write_json('reward_study.json', result)
@@ -128,6 +140,43 @@ def _score_all(experiment, policies) -> list[reward_correlation.Scored]:
   run_dir.atomic_write(
       path, json.dumps([dataclasses.asdict(row) for row in rows], indent=1)
   )
+  return rows
+
+
+def _score_trained(
+    experiment: experiment_lib.Experiment,
+    policies: list[specs.QuantizationPolicy],
+    scored: list[reward_correlation.Scored],
+    steps: int,
+) -> list[reward_correlation.Scored]:
+  """Returns the scores with one after `steps` of training, each from its file.
+
+  The seconds of both are kept: training costs a hundred times as much.
+  """
+  evaluate = episode_finetuning.FinetunedEvaluator(
+      experiment.float_network,
+      experiment.evaluator,
+      experiment.data.reward.take(experiment.config.data.num_reward_images),
+      experiment.episode_finetuning(steps),
+  )
+  rows = []
+  for index, policy in enumerate(tqdm.tqdm(policies, f'{steps} steps')):
+    path = experiment.folder / _FOLDER / f'score_{index}_{steps}_steps.json'
+    if not path.exists():
+      start = time.perf_counter()
+      loss = float(evaluate(policy).cross_entropy)
+      row = {'loss': loss, 'seconds': time.perf_counter() - start}
+      run_dir.atomic_write(path, json.dumps(row))
+    row = json.loads(path.read_text())
+    own = scored[index]
+    rows.append(
+        dataclasses.replace(
+            own,
+            figures=dict(own.figures)
+            | {f'cross_entropy_after_{steps}_steps': row['loss']},
+            training_seconds=row['seconds'],
+        )
+    )
   return rows
 
 
