@@ -58,7 +58,7 @@ def compare(experiment: experiment_lib.Experiment) -> None:
   eight_bits = specs.QuantizationPolicy.uniform(experiment.spec, 8, 8)
   for split, examples in (
       ('reward', experiment.data.reward.take(data.num_reward_images)),
-      ('test', experiment.data.test),
+      ('test', experiment.data.test.take(len(experiment.data.test))),
   ):
     print(f'{len(examples)} images of the {split} split, no training:')
     evaluator = experiment.make_evaluator(
