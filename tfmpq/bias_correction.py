@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfmpq import float_network
 from tfmpq import float_ops
+from tfmpq import specs
 
 
 def correct(
@@ -25,33 +26,31 @@ def correct(
   """Returns `changed` with the mean of every channel that `original` has.
 
   Layers are corrected in order of execution, each on what those before it
-  compute after their correction, so that the images pass once per layer.
+  compute after their correction. All images pass at once.
 
   Args:
     changed: other weights in the same spec.
     original: the network that it stands for.
     inputs: float32 [N, H, W, C], as `datasets.to_input` makes them.
   """
-  wanted = _traced_means(original)(inputs, dict(original.biases))
-  means = _traced_means(changed)
+  wanted = {
+      layer.name: _channel_means(before)
+      for layer, before, _ in float_ops.forward(original, inputs)
+      if layer.weight is not None
+  }
   biases = dict(changed.biases)
-  for layer in changed.spec.layers:
-    if layer.weight is not None:
-      shift = wanted[layer.name] - means(inputs, biases)[layer.name]
-      biases[layer.name] = biases[layer.name] + shift.numpy()
+
+  def shifted(layer: specs.LayerSpec, before: tf.Tensor) -> tf.Tensor:
+    if layer.weight is None:
+      return before
+    shift = wanted[layer.name] - _channel_means(before)
+    biases[layer.name] = biases[layer.name] + shift.numpy()
+    return before + shift
+
+  for _ in float_ops.forward(changed, inputs, shifted):
+    pass
   return dataclasses.replace(changed, biases=biases)
 
 
-def _traced_means(network: float_network.FloatNetwork):
-  """Returns (inputs, biases) -> layer -> [C_out] before its activation."""
-
-  @tf.function(autograph=False, jit_compile=False)
-  def means(inputs, biases):
-    biased = dataclasses.replace(network, biases=biases)
-    return {
-        layer.name: tf.reduce_mean(before, axis=(0, 1, 2))
-        for layer, before, _ in float_ops.forward(biased, inputs)
-        if layer.weight is not None
-    }
-
-  return means
+def _channel_means(values: tf.Tensor) -> tf.Tensor:
+  return tf.reduce_mean(values, axis=(0, 1, 2))

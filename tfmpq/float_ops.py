@@ -7,7 +7,7 @@ centred codes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +78,9 @@ def max_pool(layer: specs.LayerSpec, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def forward(
-    network: float_network.FloatNetwork, inputs: tf.Tensor
+    network: float_network.FloatNetwork,
+    inputs: tf.Tensor,
+    adjust: Callable[[specs.LayerSpec, tf.Tensor], tf.Tensor] | None = None,
 ) -> Iterator[tuple[specs.LayerSpec, tf.Tensor, tf.Tensor]]:
   """Yields (layer, what it computes, its output) in execution order.
 
@@ -87,6 +89,7 @@ def forward(
   Args:
     network: what to run.
     inputs: float [N, H, W, C].
+    adjust: (layer, what it computes) -> what goes on instead, or None.
   """
   spec = network.spec
   values = {spec.input: inputs}
@@ -101,6 +104,8 @@ def forward(
     else:
       weight = kernel_layout(layer.op, network.weights[layer.weight])
       before = linear(layer, own[0], weight) + network.biases[layer.name]
+    if adjust is not None:
+      before = adjust(layer, before)
     after = before
     if not spec.tensor(layer.output).signed:
       after = tf.nn.relu(after)

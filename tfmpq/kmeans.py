@@ -6,7 +6,8 @@ needs a run that has got past its search, and trains nothing. The weights of the
 float network are replaced by the centres of clusters, per tensor, as many as
 fit into --flash with their codebooks and biases; activations stay real numbers.
 The bits of the clusters are chosen by noise per byte, without images; biases
-are then corrected on the calibration images, because the policy's are, too.
+are then corrected on up to 64 of the calibration images, because the policy's
+are, too.
 All are scored on the reward images of the run, from which the policy was
 searched, and on the test images, which nothing has seen.
 """
@@ -27,6 +28,8 @@ from tfmpq import specs
 
 # Images that pass through the network at once.
 _BATCH_SIZE = 50
+# Their activations are all kept; more change a mean of pixels but little.
+_MAX_CORRECTION_IMAGES = 64
 _Networks = dict[str, float_network.FloatNetwork]
 
 experiment_flags.define()
@@ -45,7 +48,9 @@ def compare(experiment: experiment_lib.Experiment) -> None:
     raise ValueError('--flash: expected a limit, received none')
   bits = kmeans_weights.allocate(network, limit)
   data = experiment.config.data
-  calibration = experiment.data.train.take(data.num_calibration_images)
+  calibration = experiment.data.train.take(
+      min(data.num_calibration_images, _MAX_CORRECTION_IMAGES)
+  )
   clustered = kmeans_weights.quantize(network, bits)
   corrected = bias_correction.correct(
       clustered, network, datasets.to_input(calibration.images)
