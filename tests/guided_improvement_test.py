@@ -57,7 +57,8 @@ def test_model_learns_losses_that_add_up():
   assert model.mean() == wrong
   others = _records(problem, truth, 50, rng)
   before = _error(model, others)
-  model.fit(_records(problem, truth, 400, rng))
+  records = _records(problem, truth, 400, rng)
+  model.fit(records, max(record.reward for record in records))
   # The prior, twice too large, keeps a little weight.
   assert _error(model, others) < 0.1 * before, _SEED
 
@@ -77,7 +78,8 @@ def test_draws_spread_less_where_more_is_known():
   spreads = []
   for count in (5, 100):
     model = AdditiveModel(truth)
-    model.fit(_records(problem, truth, count, np.random.default_rng(_SEED)))
+    records = _records(problem, truth, count, np.random.default_rng(_SEED))
+    model.fit(records, max(record.reward for record in records))
     drawn = [model.draw(rng).losses[name][2] for _ in range(200)]
     spreads.append(np.std(drawn))
     assert abs(np.mean(drawn) - model.mean().losses[name][2]) < 3 * (
@@ -92,7 +94,9 @@ def test_model_needs_nothing_measured():
       {t.name: {2: 0.0, 4: 0.0, 8: 0.0} for t in problem.searched_tensors}
   )
   model = AdditiveModel(nothing)
-  model.fit(_records(problem, nothing, 1, np.random.default_rng(_SEED)))
+  model.fit(
+      _records(problem, nothing, 1, np.random.default_rng(_SEED)), -_OFFSET
+  )
   values = [v for by in model.mean().losses.values() for v in by.values()]
   np.testing.assert_allclose(values, 0, atol=1e-9)
 

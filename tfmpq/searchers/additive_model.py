@@ -55,13 +55,13 @@ class AdditiveModel:
     self._precisions = np.append(deviations**-2.0, 0.0)
     self._mean, self._factor = self._prior, np.diag([*deviations, 0.0])
 
-  def fit(self, records: Sequence[EpisodeRecord]) -> None:
+  def fit(self, records: Sequence[EpisodeRecord], best: float) -> None:
     """Replaces what was learned by what these evaluations say.
 
     Args:
-      records: at least one that fits.
+      records: at least one.
+      best: the reward near which the model has to be good.
     """
-    best = max(record.reward for record in records if record.fits)
     losses = np.array([-record.reward for record in records])
     inputs = np.zeros((len(records), len(self._prior)))
     inputs[:, -1] = 1

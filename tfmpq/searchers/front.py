@@ -1,9 +1,9 @@
 """One search for many budgets: a front of policies none of which is dominated.
 
 What each tensor loses alone is measured once. Then each budget gets the optimum
-of an integer program, and the episodes that are left go to neighbours of the
-best policies, one budget after the other. A policy counts for every budget that
-it fits.
+of an integer program, and the episodes that are left go to what a model of the
+losses suggests, one budget after the other. A policy counts for every budget
+that it fits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tfmpq.searchers import sensitivity
 from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
 from tfmpq.searchers.episode_log import Proposal
-from tfmpq.searchers.greedy import ranked_neighbours
+from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import OnEpisode
@@ -27,8 +27,6 @@ from tfmpq.specs import QuantizationPolicy
 from tfmpq.specs import TensorKind
 
 NAME = 'front'
-
-_Queues = dict[QuantizationPolicy, Iterator[QuantizationPolicy]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +88,7 @@ def search(
     problem: what is searched, without a budget of RAM and FLASH.
     budgets: at least one; each has to fit something.
     episodes: how often the evaluator may be asked.
-    seed: only names the run; nothing is random.
+    seed: of the suggestions.
     state_dir, on_episode: see `searcher.Searcher.search`.
 
   Raises:
@@ -112,9 +110,19 @@ def search(
   }
   log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
   measured = sensitivity.measure(problem, log, num_left=len(budgets))
-  optima = list(dict.fromkeys(_optimum(p, measured) for p in problems))
+  programs = [PolicyProgram(one) for one in problems]
+  optima = list(
+      dict.fromkeys(
+          _optimum(*pair, measured)
+          for pair in zip(problems, programs, strict=True)
+      )
+  )
   log.evaluate_round([Proposal(p, 'optimum') for p in optima])
-  _improve(problems, log, measured)
+  guides = [
+      GuidedImprovement(one, log, program, measured, seed)
+      for one, program in zip(problems, programs, strict=True)
+  ]
+  _improve(guides, log)
   return Front(
       budgets=tuple(budgets),
       best=tuple(_best(log.records, one) for one in problems),
@@ -125,9 +133,9 @@ def search(
 
 
 def _optimum(
-    problem: SearchProblem, sensitivities: Sensitivities
+    problem: SearchProblem, program: PolicyProgram, sensitivities: Sensitivities
 ) -> QuantizationPolicy:
-  policy = PolicyProgram(problem).solve(sensitivities.losses)
+  policy = program.solve(sensitivities.losses)
   if policy is None:
     raise AssertionError('the program excludes all policies, yet some fit')
   return grow(problem, policy, sensitivities.by_need(policy))
@@ -140,44 +148,18 @@ def _best(
   return max(fitting, key=lambda r: r.reward, default=None)
 
 
-def _improve(
-    problems: Sequence[SearchProblem], log: EpisodeLog, measured: Sensitivities
-) -> None:
-  """Evaluates neighbours of each budget's best policy, by turns."""
-  queues: list[_Queues] = [{} for _ in problems]
+def _improve(guides: Sequence[GuidedImprovement], log: EpisodeLog) -> None:
+  """Evaluates what each budget's guide proposes, by turns."""
   turn, num_idle = 0, 0
-  while log.num_left and num_idle < len(problems):
+  while log.num_left and num_idle < len(guides):
     proposed: list[QuantizationPolicy] = []
-    count = min(problems[0].round_size, log.num_left)
-    while len(proposed) < count and num_idle < len(problems):
-      index = turn % len(problems)
+    count = min(log.problem.round_size, log.num_left)
+    while len(proposed) < count and num_idle < len(guides):
+      found = guides[turn % len(guides)].propose(1, proposed)
       turn += 1
-      policy = _next_neighbour(
-          problems[index], log, queues[index], measured, proposed
-      )
-      num_idle = num_idle + 1 if policy is None else 0
-      if policy is not None:
-        proposed.append(policy)
+      num_idle = 0 if found else num_idle + 1
+      proposed += found
     log.evaluate_round([Proposal(p, 'improvement') for p in proposed])
-
-
-def _next_neighbour(
-    problem: SearchProblem,
-    log: EpisodeLog,
-    queues: _Queues,
-    measured: Sensitivities,
-    proposed: Sequence[QuantizationPolicy],
-) -> QuantizationPolicy | None:
-  """Returns a new neighbour of the best policy that has one, or None."""
-  fitting = [r for r in log.records if r.footprint.fits(problem.budget)]
-  for record in sorted(fitting, key=lambda r: -r.reward):
-    policy = record.policy
-    if policy not in queues:
-      queues[policy] = ranked_neighbours(problem, policy, measured)
-    for neighbour in queues[policy]:
-      if not log.knows(neighbour) and neighbour not in proposed:
-        return neighbour
-  return None
 
 
 def non_dominated(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:

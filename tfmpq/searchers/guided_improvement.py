@@ -8,6 +8,8 @@ policies, those with the smallest expected loss first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tfmpq.searchers.additive_model import AdditiveModel
@@ -16,6 +18,7 @@ from tfmpq.searchers.episode_log import EpisodeLog
 from tfmpq.searchers.episode_log import Proposal
 from tfmpq.searchers.greedy import neighbours
 from tfmpq.searchers.integer_program import PolicyProgram
+from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import SearchProblem
 from tfmpq.searchers.sensitivity import Sensitivities
 from tfmpq.specs import QuantizationPolicy
@@ -39,7 +42,8 @@ class GuidedImprovement:
 
     Args:
       problem: what is searched.
-      log: of the search; holds a policy that fits.
+      log: of the search, perhaps of one with a larger budget; holds a policy
+        that fits.
       program: of the problem.
       sensitivities: of all searched tensors.
       seed: of the search.
@@ -57,33 +61,42 @@ class GuidedImprovement:
     """
     while self._log.num_left > num_left:
       size = min(self._problem.round_size, self._log.num_left - num_left)
-      proposed = self._propose(size)
+      proposed = self.propose(size)
       if not proposed:
         return
       self._log.evaluate_round(
           [Proposal(policy, 'improvement') for policy in proposed]
       )
 
-  def _propose(self, size: int) -> list[QuantizationPolicy]:
-    """Returns new policies that fit, up to `size`."""
-    self._model.fit(self._log.records)
-    expected = self._model.mean()
+  def propose(
+      self, size: int, taken: Sequence[QuantizationPolicy] = ()
+  ) -> list[QuantizationPolicy]:
+    """Returns new policies that fit, up to `size`, and none of `taken`."""
+    fitting = [
+        record
+        for record in self._log.records
+        if self._problem.fits(record.policy)
+    ]
+    best_first = sorted(fitting, key=lambda r: -r.reward)
+    self._model.fit(self._log.records, best_first[0].reward)
     proposed: list[QuantizationPolicy] = []
-    for policy in self._candidates(expected):
-      if not self._log.knows(policy) and policy not in proposed:
+    for policy in self._candidates(best_first):
+      if not self._log.knows(policy) and policy not in [*proposed, *taken]:
         proposed.append(policy)
       if len(proposed) == size:
         break
     return proposed
 
-  def _candidates(self, expected: Sensitivities):
+  def _candidates(
+      self, best_first: Sequence[EpisodeRecord]
+  ) -> Iterator[QuantizationPolicy]:
     """Yields policies that fit, the most promising first."""
+    expected = self._model.mean()
     for losses in (expected, self._model.draw(self._rng)):
       policy = self._program.solve(losses.losses)
       if policy is not None:
         yield grow(self._problem, policy, losses.by_need(policy))
-    fitting = [record for record in self._log.records if record.fits]
-    for record in sorted(fitting, key=lambda r: -r.reward):
+    for record in best_first:
       policy = record.policy
       if policy not in self._neighbours:
         self._neighbours[policy] = neighbours(self._problem, policy)
