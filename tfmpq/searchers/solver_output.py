@@ -13,8 +13,8 @@ import sys
 def discarded() -> Iterator[None]:
   """Sends standard output of this process nowhere, that of C code included.
 
-  HiGHS of scipy 1.17 prints a line whenever it polishes a solution, whatever its
-  options say. Standard error, to which progress and logs go, is untouched.
+  HiGHS of scipy 1.17 prints a line whenever it polishes a solution, whatever
+  its options say. Standard error, to which progress goes, is untouched.
   """
   libc = ctypes.CDLL(None)
   sys.stdout.flush()
