@@ -30,7 +30,6 @@ _SEARCHERS = (
     RandomSearcher(),
     GreedySearcher(),
     IlpSearcher(),
-    LeastNoiseSearcher(),
     EvolutionSearcher(),
 )
 
@@ -363,3 +362,21 @@ def test_greedy_finds_the_best_policy_of_a_small_network():
   best = synthetic_problem.best_by_enumeration(problem)
   result = GreedySearcher().search(problem, 100, seed=0)
   assert result.best.reward == pytest.approx(best, abs=1e-3)
+
+
+def test_least_noise_takes_one_episode_and_looks_at_nothing():
+  problem = synthetic_problem.problem()
+  result = LeastNoiseSearcher().search(problem, 40, seed=0)
+  assert problem.evaluate.calls == [result.policy]
+  assert problem.fits(result.policy)
+  bits = result.policy.as_dict()
+  for tensor in problem.searched_tensors:
+    for width in problem.bit_widths:
+      if width > bits[tensor.name]:
+        assert not problem.fits(result.policy.with_bits({tensor.name: width}))
+
+
+def test_least_noise_refuses_an_impossible_budget():
+  problem = synthetic_problem.problem(budget=MemoryBudget(flash_bytes=20_000))
+  with pytest.raises(BudgetError):
+    LeastNoiseSearcher().search(problem, 5, seed=0)
