@@ -39,7 +39,7 @@ from tfmpq import user_paths
 
 Experiment = experiment_lib.Experiment
 
-# Images on which an exported .tflite is read back and compared.
+# Images, at most, on which an exported .tflite is read back and compared.
 _NUM_CHECKED_IMAGES = 20
 
 
@@ -144,7 +144,9 @@ def export(experiment: Experiment) -> None:
     return
   network = exporting.load_network(experiment.folder)
   codes = datasets.to_codes(
-      experiment.data.reward.take(_NUM_CHECKED_IMAGES).images
+      experiment.data.reward.take(
+          min(_NUM_CHECKED_IMAGES, len(experiment.data.reward))
+      ).images
   )
   exports = [
       *(
