@@ -60,10 +60,10 @@ _LAYERS = (
     # L4: command-line modules and what they share.
     """baselines choice_flags command_line compare deploy deploying deployment
     evaluate experiment experiment_flags export exporting finetune
-    firmware_package fronts host_programs interpreter kmeans latency memory_tables package_texts
-    pretrain pretraining program_errors progress reporting reproduce
-    reward_study search searching source_closure stages tflm_deployment
-    training_phases""",
+    firmware_package fronts host_programs interpreter kmeans latency
+    memory_tables package_texts pretrain pretraining program_errors progress
+    reporting reproduce reward_study search searching source_closure stages
+    tflm_deployment training_phases""",
 )
 
 _COMMAND_LINE_LAYER = 4
