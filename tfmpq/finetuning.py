@@ -143,7 +143,7 @@ class Finetuner:
     if settings.ema_decay:
       with strategy.scope():
         self._averages = weight_averages.WeightAverages(
-            student, settings.ema_decay
+            student.trainable_variables, settings.ema_decay
         )
     self._step, self._loss_sum = 0, 0.0
     self._history: tuple[EpochRecord, ...] = ()
@@ -195,7 +195,7 @@ class Finetuner:
 
   def _end_epoch(self) -> None:
     averaged = (
-        self._averages.in_model()
+        self._averages.in_place()
         if self._averages
         else contextlib.nullcontext()
     )
