@@ -48,28 +48,59 @@ def test_training_learns_an_easy_task(tmp_path):
   assert losses[-1] < 0.3 * losses[0]
 
 
-def test_stopped_training_goes_on_to_the_same_weights(tmp_path):
+def _weights(trainer, model):
+  """Returns the weights of the last step, then those that are kept."""
+  last = model.get_weights()
+  with trainer.kept_weights():
+    return last + model.get_weights()
+
+
+@pytest.mark.parametrize(
+    'changes', [{}, {'ema_decay': 0.9, 'lr_schedule': 'exponential'}]
+)
+def test_stopped_training_goes_on_to_the_same_weights(tmp_path, changes):
+  config = _config(**changes)
   straight = _model()
   trainer = float_training.FloatTrainer(
-      straight, _examples(), _config(), tmp_path / 'straight'
+      straight, _examples(), config, tmp_path / 'straight'
   )
   for _ in range(2):
     trainer.train_epoch()
 
   stopped = float_training.FloatTrainer(
-      _model(), _examples(), _config(), tmp_path / 'stopped'
+      _model(), _examples(), config, tmp_path / 'stopped'
   )
   stopped.train_epoch()
   resumed_model = _model(seed=99)  # The checkpoint must replace every value.
   resumed = float_training.FloatTrainer(
-      resumed_model, _examples(), _config(), tmp_path / 'stopped'
+      resumed_model, _examples(), config, tmp_path / 'stopped'
   )
   assert resumed.epoch == 1
   resumed.train_epoch()
   for expected, found in zip(
-      straight.variables, resumed_model.variables, strict=True
+      _weights(trainer, straight), _weights(resumed, resumed_model), strict=True
   ):
-    np.testing.assert_array_equal(expected.numpy(), found.numpy())
+    np.testing.assert_array_equal(expected, found)
+
+
+def test_averages_lie_behind_the_weights(tmp_path):
+  """At a constant rate the statistics of BatchNorms differ, too."""
+  model = _model()
+  trainer = float_training.FloatTrainer(
+      model,
+      _examples(),
+      _config(ema_decay=0.5, lr_schedule='constant'),
+      tmp_path,
+  )
+  trainer.train_epoch()
+  last = model.get_weights()
+  with trainer.kept_weights():
+    kept = model.get_weights()
+  for now, average, variable in zip(last, kept, model.variables, strict=True):
+    assert np.isfinite(average).all()
+    assert (now != average).any(), variable.name
+  for now, again in zip(last, model.get_weights(), strict=True):
+    np.testing.assert_array_equal(now, again)
 
 
 def test_other_configuration_in_the_same_folder_is_refused(tmp_path):
@@ -85,6 +116,10 @@ def test_impossible_configuration_is_refused():
     _config(epochs=0)
   with pytest.raises(ValueError, match='label_smoothing.*got 1'):
     _config(label_smoothing=1)
+  with pytest.raises(ValueError, match='ema_decay from 0 to below 1, got 1'):
+    _config(ema_decay=1)
+  with pytest.raises(ValueError, match="lr_schedule out of .*got 'steps'"):
+    _config(lr_schedule='steps')
 
 
 def test_evaluation_is_that_of_the_logits():

@@ -1,13 +1,14 @@
-"""Trains a float classifier: AdamW, cosine decay, one checkpoint per epoch.
+"""Trains a float classifier with AdamW, one checkpoint per epoch.
 
 Batches are a function of the step (`training_batches`) and the checkpoint holds
-the model, the optimizer and the epoch. An interrupted training therefore goes
-on to the weights of an undisturbed one, bit for bit, on one type of machine
-with a fixed number of threads and `tf.config.experimental.
+the model, the optimizer, the averages and the epoch. An interrupted training
+therefore goes on to the weights of an undisturbed one, bit for bit, on one type
+of machine with a fixed number of threads and `tf.config.experimental.
 enable_op_determinism()`.
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -18,9 +19,13 @@ import tf_keras as keras
 
 from tfmpq import datasets
 from tfmpq import evaluation
+from tfmpq import learning_rates
+from tfmpq import prefetching
 from tfmpq import run_dir
 from tfmpq import training_batches
+from tfmpq import weight_averages
 
+LR_SCHEDULES = ('cosine', 'exponential', 'constant')
 _EVALUATION_BATCH_SIZE = 500
 
 
@@ -31,8 +36,9 @@ class FloatTrainingConfig:
   Attributes:
     epochs: Passes over the training split.
     batch_size: Examples per step.
-    learning_rate: Peak; reached after the warm-up, then decays to 0 by half a
-      cosine.
+    learning_rate: Peak; reached after the warm-up.
+    lr_schedule: How it falls then, see `learning_rates.Schedule`; 'steps' has
+      none here.
     warmup_epochs: Epochs of linear warm-up.
     weight_decay: Decoupled, times the learning rate per step (AdamW); on
       convolution and dense weights only.
@@ -40,17 +46,21 @@ class FloatTrainingConfig:
     max_shift: Augmentation, see `training_batches.Augmentation`.
     flip: Augmentation, see there.
     seed: Fixes initial weights, order and augmentation.
+    ema_decay: Per step, of the moving average of the weights and of the
+      statistics of BatchNorms that is evaluated and kept; 0 for none.
   """
 
   epochs: int = 40
   batch_size: int = 128
   learning_rate: float = 3e-3
+  lr_schedule: str = 'cosine'
   warmup_epochs: float = 1.0
   weight_decay: float = 1e-2
   label_smoothing: float = 0.0
   max_shift: int = 2
   flip: bool = True
   seed: int = 1
+  ema_decay: float = 0.0
 
   def __post_init__(self):
     for field in ('epochs', 'batch_size', 'learning_rate'):
@@ -60,6 +70,15 @@ class FloatTrainingConfig:
       raise ValueError(
           'expected a label_smoothing from 0 to below 1, got'
           f' {self.label_smoothing}'
+      )
+    if not 0 <= self.ema_decay < 1:
+      raise ValueError(
+          f'expected an ema_decay from 0 to below 1, got {self.ema_decay}'
+      )
+    if self.lr_schedule not in LR_SCHEDULES:
+      raise ValueError(
+          f'expected an lr_schedule out of {LR_SCHEDULES}, got'
+          f' {self.lr_schedule!r}'
       )
 
 
@@ -97,10 +116,16 @@ class FloatTrainer:
         'num_train_images': len(train),
     }
     _check_same_training(pathlib.Path(checkpoint_dir), identity)
+    state = {'model': model, 'optimizer': self._optimizer, 'epoch': self._epoch}
+    self._averages = None
+    if config.ema_decay:
+      self._averages = weight_averages.WeightAverages(
+          [v for v in model.variables if v.dtype.is_floating],
+          config.ema_decay,
+      )
+      state['averages'] = self._averages.variables
     self._checkpoints = tf.train.CheckpointManager(
-        tf.train.Checkpoint(
-            model=model, optimizer=self._optimizer, epoch=self._epoch
-        ),
+        tf.train.Checkpoint(**state),
         str(checkpoint_dir),
         max_to_keep=1,
     )
@@ -126,13 +151,26 @@ class FloatTrainer:
     """
     first_step = self.epoch * self.steps_per_epoch
     total = 0.0
-    for count in range(1, self.steps_per_epoch + 1):
-      images, labels = self._batches.batch(first_step + count - 1)
-      total += float(self._train_step(datasets.to_input(images), labels))
-      on_step(total / count)
+    batches = prefetching.prefetch(
+        self._batches, first_step, first_step + self.steps_per_epoch
+    )
+    with contextlib.closing(batches):
+      for count, (images, labels) in enumerate(batches, start=1):
+        total += float(self._train_step(datasets.to_input(images), labels))
+        if self._averages:
+          self._averages.update(first_step + count)
+        on_step(total / count)
     self._epoch.assign_add(1)
     self._checkpoints.save()
     return total / self.steps_per_epoch
+
+  def kept_weights(self) -> contextlib.AbstractContextManager:
+    """Within, the model has the weights to evaluate and to keep."""
+    return (
+        self._averages.in_place()
+        if self._averages
+        else contextlib.nullcontext()
+    )
 
   # XLA is off on purpose: it is seven times slower on CPUs with depthwise.
   @tf.function(jit_compile=False, reduce_retracing=True)
@@ -162,14 +200,12 @@ def evaluate(
 
 def _make_optimizer(config, steps_per_epoch):
   total_steps = config.epochs * steps_per_epoch
-  warmup_steps = min(
-      int(config.warmup_epochs * steps_per_epoch), total_steps // 2
-  )
-  schedule = keras.optimizers.schedules.CosineDecay(
-      initial_learning_rate=0.0 if warmup_steps else config.learning_rate,
-      decay_steps=total_steps - warmup_steps,
-      warmup_target=config.learning_rate if warmup_steps else None,
-      warmup_steps=warmup_steps,
+  warmup_steps = int(config.warmup_epochs * steps_per_epoch)
+  schedule = learning_rates.make(
+      learning_rates.Schedule(config.lr_schedule, warmup_steps),
+      config.learning_rate,
+      total_steps,
+      steps_per_epoch,
   )
   optimizer = keras.optimizers.AdamW(
       schedule, weight_decay=config.weight_decay, jit_compile=False

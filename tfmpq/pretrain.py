@@ -92,6 +92,19 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _LEARNING_RATE = flags.DEFINE_float(
     'learning_rate', _DEFAULTS.learning_rate, 'Peak learning rate of AdamW.'
 )
+_LR_SCHEDULE = choice_flags.define(
+    'lr_schedule',
+    _DEFAULTS.lr_schedule,
+    float_training.LR_SCHEDULES,
+    "How it falls after the first epoch: 'cosine', to 0; 'exponential', to a "
+    "hundredth; 'constant', not at all.",
+)
+_EMA_DECAY = flags.DEFINE_float(
+    'ema_decay',
+    _DEFAULTS.ema_decay,
+    'Per step, of a moving average of the weights, which is then what is '
+    'evaluated and written, such as 0.999; 0: none.',
+)
 _SEED = flags.DEFINE_integer(
     'seed', _DEFAULTS.seed, 'Fixes initial weights, order and augmentation.'
 )
@@ -126,6 +139,8 @@ def pretrain() -> None:
       epochs=_EPOCHS.value,
       batch_size=_BATCH_SIZE.value,
       learning_rate=_LEARNING_RATE.value,
+      lr_schedule=_LR_SCHEDULE.value,
+      ema_decay=_EMA_DECAY.value,
       seed=_SEED.value,
   )
   origin = {

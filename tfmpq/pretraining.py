@@ -50,7 +50,15 @@ def pretrain(
   trainer = float_training.FloatTrainer(
       model, dataset.train, config, run_dir / _CHECKPOINT_DIR
   )
-  _train(trainer, config.epochs, lambda: _accuracy(model, dataset.reward))
+
+  def reward_accuracy() -> float:
+    with trainer.kept_weights():
+      return float_training.evaluate(model, dataset.reward).accuracy
+
+  _train(trainer, config.epochs, reward_accuracy)
+  with trainer.kept_weights():
+    kept = model.get_weights()
+  model.set_weights(kept)
   weights_path = run_dir / WEIGHTS_NAME
   float_weights.save_weights(model, weights_path)
   record = origin | {
@@ -89,7 +97,3 @@ def _train(trainer, epochs, reward_accuracy) -> None:
           f'epoch {trainer.epoch} of {epochs}: loss {loss:.4f}, reward split'
           f' {reward_accuracy():.2%}'
       )
-
-
-def _accuracy(model, examples) -> float:
-  return float_training.evaluate(model, examples).accuracy
