@@ -1,8 +1,7 @@
 """Every row of the paper's study runs from records of images to its exports.
 
 Hours of processor time: tagged manual. MobileNetV1 0.25@128 and MobileNetV2
-0.35@128 run in
-//tests/imagenet_models, also on emulated cores.
+0.35@128 run in //tests/imagenet_models, also on emulated cores.
 
   ./bazelw test //tests:imagenet_configs_test --test_arg=-k --test_arg=ROW
 """
