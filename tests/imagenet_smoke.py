@@ -48,7 +48,8 @@ _C_SOURCES = (
 def small_networks() -> dict[str, config_lib.ExperimentConfig]:
   """Returns the smallest network of a family that stands in the paper's study.
 
-  Their budgets are such that 8 bits everywhere do not fit.
+  Their budgets are such that 8 bits everywhere do not fit; MobileNetV2 with its
+  kernels just fits into the 512 KiB from which the emulated M55 runs.
   """
   return {
       name: config_lib.override(
@@ -63,7 +64,7 @@ def small_networks() -> dict[str, config_lib.ExperimentConfig]:
       )
       for name, model, width, ram, flash in (
           ('mobilenet_v1_025_128', 'mobilenet_v1', 0.25, '64kB', '360kB'),
-          ('mobilenet_v2_035_128', 'mobilenet_v2', 0.35, '96kB', '1024kB'),
+          ('mobilenet_v2_035_128', 'mobilenet_v2', 0.35, '96kB', '490kB'),
       )
   }
 
