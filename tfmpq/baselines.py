@@ -24,10 +24,10 @@ from tfmpq import datasets
 from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
-from tfmpq import float_ops
 from tfmpq import run_dir
 from tfmpq import searching
 from tfmpq import specs
+from tfmpq import split_evaluation
 from tfmpq import stages
 from tfmpq.searchers import least_noise
 from tfmpq.searchers import rule_based
@@ -147,12 +147,10 @@ def _splits(
 def _float_score(
     experiment: experiment_lib.Experiment, examples: datasets.Examples
 ) -> evaluation.Evaluation:
-  logits = float_ops.logits(
-      experiment.float_network,
-      datasets.to_input(examples.images),
-      _BATCH_SIZE,
-  ).reshape(len(examples), -1)
-  return evaluation.from_logits(logits, examples.labels, logits)
+  logits, labels = split_evaluation.logits_and_labels(
+      experiment.float_network, examples, _BATCH_SIZE
+  )
+  return evaluation.from_logits(logits, labels, logits)
 
 
 def _float_row(

@@ -1,8 +1,11 @@
 """How good a policy is: the value that evaluators return and searchers read."""
 
+from collections.abc import Callable, Iterable
 import dataclasses
 
 import numpy as np
+
+from tfmpq import datasets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,26 @@ class Evaluation:
   num_images: int
   agreement: float | None = None
   kl: float | None = None
+
+
+def answers(
+    classify: Callable[[np.ndarray], np.ndarray],
+    parts: Iterable[datasets.Examples],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns what a network says of a split that is read in parts.
+
+  Args:
+    classify: uint8 images [M, H, W, C] -> array or tensor of M x classes.
+    parts: of `datasets.Split.batches`, at least one.
+
+  Returns:
+    (answers [N, classes], labels [N]).
+  """
+  found, labels = [], []
+  for part in parts:
+    found.append(np.asarray(classify(part.images)).reshape(len(part), -1))
+    labels.append(part.labels)
+  return np.concatenate(found), np.concatenate(labels)
 
 
 def from_logits(

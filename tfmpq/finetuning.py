@@ -272,8 +272,7 @@ def _answers(
     classifier: Classifier, examples: datasets.Split
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns float logits [N, classes] and labels [N]."""
-  logits, labels = [], []
-  for batch in examples.batches(_EVALUATION_BATCH_SIZE):
-    logits.append(classifier(datasets.to_input(batch.images)))
-    labels.append(batch.labels)
-  return np.concatenate(logits), np.concatenate(labels)
+  return evaluation.answers(
+      lambda images: classifier(datasets.to_input(images)),
+      examples.batches(_EVALUATION_BATCH_SIZE),
+  )

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import pathlib
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -191,11 +190,12 @@ def evaluate(
 ) -> evaluation.Evaluation:
   """Returns the model's accuracy and cross-entropy on a split."""
   predict = tf.function(lambda inputs: model(inputs, training=False))
-  logits, labels = [], []
-  for part in examples.batches(_EVALUATION_BATCH_SIZE):
-    logits.append(predict(datasets.to_input(part.images)).numpy())
-    labels.append(part.labels)
-  return evaluation.from_logits(np.concatenate(logits), np.concatenate(labels))
+  return evaluation.from_logits(
+      *evaluation.answers(
+          lambda images: predict(datasets.to_input(images)),
+          examples.batches(_EVALUATION_BATCH_SIZE),
+      )
+  )
 
 
 def _make_optimizer(config, steps_per_epoch):

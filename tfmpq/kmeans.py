@@ -21,10 +21,10 @@ from tfmpq import evaluation
 from tfmpq import experiment as experiment_lib
 from tfmpq import experiment_flags
 from tfmpq import float_network
-from tfmpq import float_ops
 from tfmpq import kmeans_weights
 from tfmpq import run_dir
 from tfmpq import specs
+from tfmpq import split_evaluation
 
 # Images that pass through the network at once.
 _BATCH_SIZE = 50
@@ -93,19 +93,14 @@ def evaluate(
     others: by name.
     examples: images and labels.
   """
-  inputs = datasets.to_input(examples.images)
-
-  def logits(network):
-    found = float_ops.logits(network, inputs, _BATCH_SIZE)
-    return found.reshape(len(examples), -1)
-
-  wanted = logits(original)
+  logits = {}
+  for name, network in {'float': original, **others}.items():
+    logits[name], _ = split_evaluation.logits_and_labels(
+        network, examples, _BATCH_SIZE
+    )
   return {
-      name: evaluation.from_logits(found, examples.labels, wanted)
-      for name, found in (
-          ('float', wanted),
-          *((name, logits(network)) for name, network in others.items()),
-      )
+      name: evaluation.from_logits(found, examples.labels, logits['float'])
+      for name, found in logits.items()
   }
 
 

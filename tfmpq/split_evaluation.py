@@ -22,19 +22,26 @@ _BATCH_ELEMENTS = 2**22
 
 
 def logits_and_labels(
-    network: float_network.FloatNetwork, examples: datasets.Split
+    network: float_network.FloatNetwork,
+    examples: datasets.Split,
+    batch_size: int = _BATCH_SIZE,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns float logits [N, classes] and labels [N]."""
-  batch_elements = _BATCH_SIZE * int(np.prod(examples.image_shape))
+  """Returns float logits [N, classes] and labels [N].
+
+  Args:
+    network: what is run.
+    examples: images and labels.
+    batch_size: images that pass through the network at once.
+  """
+  batch_elements = batch_size * int(np.prod(examples.image_shape))
   # Whole batches, so that parts change no bit.
-  part_size = _BATCH_SIZE * max(1, _PART_ELEMENTS // batch_elements)
-  logits, labels = [], []
-  for part in examples.batches(part_size):
-    inputs = datasets.to_input(part.images)
-    found = float_ops.logits(network, inputs, _BATCH_SIZE)
-    logits.append(found.reshape(len(part), -1))
-    labels.append(part.labels)
-  return np.concatenate(logits), np.concatenate(labels)
+  part_size = batch_size * max(1, _PART_ELEMENTS // batch_elements)
+  return evaluation.answers(
+      lambda images: float_ops.logits(
+          network, datasets.to_input(images), batch_size
+      ),
+      examples.batches(part_size),
+  )
 
 
 def evaluate_integer(
@@ -55,12 +62,12 @@ def evaluate_integer(
   largest = max(tensor.num_elements for tensor in network.spec.activations)
   batch_size = max(1, min(_BATCH_SIZE, _BATCH_ELEMENTS // largest))
   num_batches = -(-len(examples) // batch_size)
-  codes, labels = [], []
-  for part in tqdm.tqdm(
-      examples.batches(batch_size), 'evaluate', num_batches, unit='batch'
-  ):
-    codes.append(run(datasets.to_codes(part.images)).reshape(len(part), -1))
-    labels.append(part.labels)
+  codes, labels = evaluation.answers(
+      lambda images: run(datasets.to_codes(images)),
+      tqdm.tqdm(
+          examples.batches(batch_size), 'evaluate', num_batches, unit='batch'
+      ),
+  )
   params = network.params[network.spec.output]
-  logits = params.scale * np.concatenate(codes).astype(np.float64)
-  return evaluation.from_logits(logits, np.concatenate(labels), float_logits)
+  logits = params.scale * codes.astype(np.float64)
+  return evaluation.from_logits(logits, labels, float_logits)
