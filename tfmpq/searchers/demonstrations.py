@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from tfmpq.searchers import guided_improvement
 from tfmpq.searchers import sensitivity
-from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
-from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import SearchProblem
@@ -32,10 +31,9 @@ def evaluate(
   first = len(log.records)
   num_left = round((1 - share) * log.num_left)
   program = PolicyProgram(problem)
-  policy = program.solve(sensitivities.losses)
-  if policy is None:
-    raise AssertionError('the program excludes all policies, yet some fit')
-  policy = grow(problem, policy, sensitivities.by_need(policy))
+  policy = guided_improvement.optimum(problem, program, sensitivities)
   log.evaluate(policy, 'optimum')
-  GuidedImprovement(problem, log, program, sensitivities, seed).run(num_left)
+  guided_improvement.GuidedImprovement(
+      problem, log, program, sensitivities, seed
+  ).run(num_left)
   return log.records[first:]

@@ -13,16 +13,14 @@ import dataclasses
 import os
 
 from tfmpq.budgets import MemoryBudget
+from tfmpq.searchers import guided_improvement
 from tfmpq.searchers import sensitivity
-from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
 from tfmpq.searchers.episode_log import Proposal
-from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import EpisodeRecord
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
-from tfmpq.searchers.sensitivity import Sensitivities
 from tfmpq.specs import QuantizationPolicy
 from tfmpq.specs import TensorKind
 
@@ -113,13 +111,13 @@ def search(
   programs = [PolicyProgram(one) for one in problems]
   optima = list(
       dict.fromkeys(
-          _optimum(*pair, measured)
+          guided_improvement.optimum(*pair, measured)
           for pair in zip(problems, programs, strict=True)
       )
   )
   log.evaluate_round([Proposal(p, 'optimum') for p in optima])
   guides = [
-      GuidedImprovement(one, log, program, measured, seed)
+      guided_improvement.GuidedImprovement(one, log, program, measured, seed)
       for one, program in zip(problems, programs, strict=True)
   ]
   _improve(guides, log)
@@ -132,15 +130,6 @@ def search(
   )
 
 
-def _optimum(
-    problem: SearchProblem, program: PolicyProgram, sensitivities: Sensitivities
-) -> QuantizationPolicy:
-  policy = program.solve(sensitivities.losses)
-  if policy is None:
-    raise AssertionError('the program excludes all policies, yet some fit')
-  return grow(problem, policy, sensitivities.by_need(policy))
-
-
 def _best(
     records: Sequence[EpisodeRecord], problem: SearchProblem
 ) -> EpisodeRecord | None:
@@ -148,7 +137,9 @@ def _best(
   return max(fitting, key=lambda r: r.reward, default=None)
 
 
-def _improve(guides: Sequence[GuidedImprovement], log: EpisodeLog) -> None:
+def _improve(
+    guides: Sequence[guided_improvement.GuidedImprovement], log: EpisodeLog
+) -> None:
   """Evaluates what each budget's guide proposes, by turns."""
   turn, num_idle = 0, 0
   while log.num_left and num_idle < len(guides):

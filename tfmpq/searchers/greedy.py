@@ -76,7 +76,6 @@ def improve(
     problem: SearchProblem,
     log: EpisodeLog,
     sensitivities: Sensitivities,
-    num_left: int = 0,
 ) -> None:
   """Evaluates neighbours of good policies until the episodes are used up.
 
@@ -87,22 +86,21 @@ def improve(
     problem: what is searched.
     log: of the search.
     sensitivities: of all searched tensors.
-    num_left: episodes that are left over for the caller.
   """
   queues: dict[QuantizationPolicy, Iterator[QuantizationPolicy]] = {}
-  while log.num_left > num_left:
+  while log.num_left:
     proposed: list[QuantizationPolicy] = []
     for record in sorted(log.records, key=lambda r: -r.reward):
       if not record.fits:
         continue
       if record.policy not in queues:
-        queues[record.policy] = ranked_neighbours(
+        queues[record.policy] = _ranked_neighbours(
             problem, record.policy, sensitivities
         )
       for policy in queues[record.policy]:
         if not log.knows(policy) and policy not in proposed:
           proposed.append(policy)
-        if len(proposed) == min(problem.round_size, log.num_left - num_left):
+        if len(proposed) == min(problem.round_size, log.num_left):
           break
       else:
         continue
@@ -112,7 +110,7 @@ def improve(
     log.evaluate_round([Proposal(policy, 'improvement') for policy in proposed])
 
 
-def ranked_neighbours(
+def _ranked_neighbours(
     problem: SearchProblem,
     policy: QuantizationPolicy,
     sensitivities: Sensitivities,

@@ -27,6 +27,20 @@ from tfmpq.specs import QuantizationPolicy
 _STREAM = 4
 
 
+def optimum(
+    problem: SearchProblem, program: PolicyProgram, sensitivities: Sensitivities
+) -> QuantizationPolicy:
+  """Returns the program's policy, with the rest of the budget given away.
+
+  Args:
+    problem: what is searched; something fits.
+    program: of the problem.
+    sensitivities: of all searched tensors.
+  """
+  policy = program.solve_feasible(sensitivities.losses)
+  return grow(problem, policy, sensitivities.by_need(policy))
+
+
 class GuidedImprovement:
   """Proposes policies for one search."""
 

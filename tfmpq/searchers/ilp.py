@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
+from tfmpq.searchers import guided_improvement
 from tfmpq.searchers import sensitivity
-from tfmpq.searchers.budget_growth import grow
 from tfmpq.searchers.episode_log import EpisodeLog
-from tfmpq.searchers.guided_improvement import GuidedImprovement
 from tfmpq.searchers.integer_program import PolicyProgram
 from tfmpq.searchers.searcher import OnEpisode
 from tfmpq.searchers.searcher import SearchProblem
@@ -43,15 +42,12 @@ class IlpSearcher:
     log = EpisodeLog(problem, episodes, identity, state_dir, on_episode)
     sensitivities = sensitivity.measure(problem, log)
     program = PolicyProgram(problem)
-    policy = program.solve(sensitivities.losses)
-    if policy is None and program.is_exact:
-      raise AssertionError('the program excludes all policies, yet some fit')
-    if policy is None:
-      policy = problem.require_feasible()
-    policy = grow(problem, policy, sensitivities.by_need(policy))
+    policy = guided_improvement.optimum(problem, program, sensitivities)
     if log.num_left and not log.knows(policy):
       log.evaluate(policy, 'optimum')
-    GuidedImprovement(problem, log, program, sensitivities, seed).run()
+    guided_improvement.GuidedImprovement(
+        problem, log, program, sensitivities, seed
+    ).run()
     return log.result(
         self.name,
         seed,

@@ -69,6 +69,19 @@ class PolicyProgram:
         return policy
       self.num_cuts += 1
 
+  def solve_feasible(self, losses: Losses) -> QuantizationPolicy:
+    """Returns `solve(losses)`, or the smallest policy if nothing was found.
+
+    Only a program that is not exact may miss what fits.
+
+    Raises:
+      BudgetError: nothing fits.
+    """
+    policy = self.solve(losses)
+    if policy is None and self.is_exact:
+      raise AssertionError('the program excludes all policies, yet some fit')
+    return policy or self._problem.require_feasible()
+
   def _wider_somewhere(self, policy: QuantizationPolicy) -> Row:
     bits = policy.as_dict()
     narrow = [(n, w) for n, w in self._literals if w <= bits[n]]

@@ -44,8 +44,8 @@ def least_noise_policy(problem: SearchProblem) -> QuantizationPolicy:
   Raises:
     BudgetError: nothing fits.
   """
-  smallest = problem.require_feasible()
-  return PolicyProgram(problem).solve(noises(problem)) or smallest
+  problem.require_feasible()
+  return PolicyProgram(problem).solve_feasible(noises(problem))
 
 
 class LeastNoiseSearcher:
