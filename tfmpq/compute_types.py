@@ -17,43 +17,45 @@ import tf_keras as keras
 COMPUTE_DTYPES = ('float32', 'bfloat16', 'float16')
 
 
-class Conv2D(keras.layers.Conv2D):
-  """A convolution with a compute type for training."""
+class _Narrowing(keras.layers.Layer):
+  """What a convolution needs to have a compute type for training.
+
+  Inherit from this first and from the layer of Keras second.
+  """
+
+  bias: tf.Variable
 
   def __init__(self, *args, training_dtype: str = 'float32', **kwargs):
     super().__init__(*args, **kwargs)
     self._training_dtype = training_dtype
 
   def call(self, inputs, training=None):
-    narrow = _narrow(self._training_dtype, training)
-    if not narrow:
+    """Convolves; in the narrower type where `training` is True."""
+    dtype = self._training_dtype
+    if training is not True or dtype == 'float32':
       return super().call(inputs)
-    outputs = self.convolution_op(
-        tf.cast(inputs, narrow), tf.cast(self.kernel, narrow)
-    )
+    outputs = self._convolve(tf.cast(inputs, dtype))
     return tf.nn.bias_add(tf.cast(outputs, tf.float32), self.bias)
 
+  def _convolve(self, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns the convolution, without bias, in the type of its inputs."""
+    raise NotImplementedError
 
-class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+
+class Conv2D(_Narrowing, keras.layers.Conv2D):
+  """A convolution with a compute type for training."""
+
+  def _convolve(self, inputs):
+    return self.convolution_op(inputs, tf.cast(self.kernel, inputs.dtype))
+
+
+class DepthwiseConv2D(_Narrowing, keras.layers.DepthwiseConv2D):
   """A depthwise convolution with a compute type for training."""
 
-  def __init__(self, *args, training_dtype: str = 'float32', **kwargs):
-    super().__init__(*args, **kwargs)
-    self._training_dtype = training_dtype
-
-  def call(self, inputs, training=None):
-    narrow = _narrow(self._training_dtype, training)
-    if not narrow:
-      return super().call(inputs)
-    outputs = tf.nn.depthwise_conv2d(
-        tf.cast(inputs, narrow),
-        tf.cast(self.depthwise_kernel, narrow),
+  def _convolve(self, inputs):
+    return tf.nn.depthwise_conv2d(
+        inputs,
+        tf.cast(self.depthwise_kernel, inputs.dtype),
         (1, *self.strides, 1),
         self.padding.upper(),
     )
-    return tf.nn.bias_add(tf.cast(outputs, tf.float32), self.bias)
-
-
-def _narrow(dtype: str, training) -> str | None:
-  """Returns the type to compute in, or None for float32."""
-  return dtype if training is True and dtype != 'float32' else None
