@@ -61,7 +61,9 @@ def test_codes_of_weights_beat_nearest_rounding(bits, per_channel):
   weight = rng.normal(0.02, 0.3, (5, 18))
   inputs = rng.normal(0, 1, (200, 18)) @ rng.normal(0, 1, (18, 18))
   covariance = np.cov(inputs, rowvar=False, bias=True)[None]
-  found = weight_rounding.round_weight(weight, covariance, bits, per_channel)
+  found = weight_rounding.round_weight(
+      weight, covariance, bits, per_channel, num_samples=200
+  )
   lowest, highest = packing.code_range(bits)
   assert found.codes.min() >= lowest and found.codes.max() <= highest
   scales = np.abs(weight).max(axis=1, keepdims=True) / 2 ** (bits - 1)
@@ -85,7 +87,9 @@ def test_codes_of_weights_beat_nearest_rounding(bits, per_channel):
 def test_one_bit_is_a_sign_and_a_scale():
   rng = np.random.default_rng(_SEED)
   weight = rng.normal(0, 1, (4, 9))
-  found = weight_rounding.round_weight(weight, np.eye(9)[None], 1, False)
+  found = weight_rounding.round_weight(
+      weight, np.eye(9)[None], 1, False, num_samples=200
+  )
   values = found.scales[:, None] * (found.codes - found.zero_points[:, None])
   # With inputs of equal variances, the best scale is the mean magnitude.
   means = np.abs(weight).mean(axis=1, keepdims=True)

@@ -8,9 +8,10 @@ import pytest
 from tfmpq import weight_rounding
 
 _SEED = 20
+_SAMPLES = 200
 
 
-def _covariance(rng, taps, groups=1, samples=200):
+def _covariance(rng, taps, groups=1, samples=_SAMPLES):
   mixing = rng.normal(0, 1, (groups, taps, taps))
   inputs = rng.normal(0, 1, (groups, samples, taps)) @ mixing
   return np.stack([np.cov(group, rowvar=False, bias=True) for group in inputs])
@@ -52,7 +53,9 @@ def test_codes_are_in_range_and_beat_nearest_rounding(
   rng = np.random.default_rng(_SEED)
   weight = rng.normal(0.05, 0.3, (6, 9))
   covariance = _covariance(rng, 9, groups=6 if depthwise else 1)
-  rounded = weight_rounding.round_weight(weight, covariance, bits, per_channel)
+  rounded = weight_rounding.round_weight(
+      weight, covariance, bits, per_channel, num_samples=_SAMPLES
+  )
   lowest, highest = weight_rounding.code_limits(bits)
   assert lowest <= rounded.codes.min() and rounded.codes.max() <= highest
   assert (rounded.scales > 0).all()
@@ -69,7 +72,9 @@ def test_no_single_code_can_change_for_the_better(bits):
   rng = np.random.default_rng(_SEED)
   weight = rng.normal(0, 1, (4, 7))
   covariance = _covariance(rng, 7)
-  rounded = weight_rounding.round_weight(weight, covariance, bits, True)
+  rounded = weight_rounding.round_weight(
+      weight, covariance, bits, True, num_samples=_SAMPLES
+  )
   best = _error(weight, covariance, rounded)
   lowest, highest = weight_rounding.code_limits(bits)
   for tap, change in itertools.product(range(7), (-1, 1)):
@@ -88,7 +93,9 @@ def test_two_bits_come_near_the_best_of_all_codes():
   # Correlated, but not nearly singular: there descent ends in local minima.
   mixing = np.eye(4) + 0.3 * rng.normal(0, 1, (4, 4))
   covariance = (mixing @ mixing.T)[np.newaxis]
-  rounded = weight_rounding.round_weight(weight, covariance, 2, False)
+  rounded = weight_rounding.round_weight(
+      weight, covariance, 2, False, num_samples=_SAMPLES
+  )
   best = np.full(12, np.inf)
   for steps in itertools.product((-2, -1, 0, 1), repeat=4):
     centred = np.array(steps, float)
@@ -113,7 +120,7 @@ def test_weights_that_are_representable_are_kept(bits):
   scales, zero_points = rng.uniform(0.1, 2, 5), rng.integers(-9, 9, 5)
   weight = scales[:, None] * (codes - zero_points[:, None])
   rounded = weight_rounding.round_weight(
-      weight, _covariance(rng, 16), bits, True
+      weight, _covariance(rng, 16), bits, True, num_samples=_SAMPLES
   )
   np.testing.assert_array_equal(rounded.codes, codes)
   np.testing.assert_array_equal(rounded.zero_points, zero_points)
@@ -130,7 +137,9 @@ def test_degenerate_channels_stay_representable(bits, per_channel):
   weight[3] = 5 + 1e-6 * weight[3]  # needs a zero point far outside int8
   covariance = _covariance(rng, 9)
   covariance[0, 4], covariance[0, :, 4] = 0, 0  # an input that never varies
-  rounded = weight_rounding.round_weight(weight, covariance, bits, per_channel)
+  rounded = weight_rounding.round_weight(
+      weight, covariance, bits, per_channel, num_samples=_SAMPLES
+  )
   reals = rounded.scales[:, None] * (
       rounded.codes - rounded.zero_points[:, None]
   )
@@ -147,7 +156,29 @@ def test_a_layer_of_zeros_is_rounded_to_zeros():
   zeros = np.zeros((2, 3))
   for bits in (2, 4, 8):
     rounded = weight_rounding.round_weight(
-        zeros, np.zeros((1, 3, 3)), bits, True
+        zeros, np.zeros((1, 3, 3)), bits, True, num_samples=_SAMPLES
     )
     assert (rounded.codes == rounded.zero_points[:, None]).all()
     assert (rounded.scales == 1).all()
+
+
+@pytest.mark.parametrize('bits', [2, 4])
+def test_codes_are_not_fitted_to_few_samples(bits):
+  rng = np.random.default_rng(_SEED)
+  taps, few, many = 64, 32, 20_000
+  inputs = rng.normal(0, 1, (many, taps)) @ rng.normal(0, 1, (taps, taps))
+  weight = rng.normal(0, 1, (8, taps))
+  truth = np.cov(inputs, rowvar=False, bias=True)[np.newaxis]
+  seen = np.cov(inputs[:few], rowvar=False, bias=True)[np.newaxis]
+  cautious, trusting = (
+      weight_rounding.round_weight(
+          weight, seen, bits, False, num_samples=num_samples
+      )
+      for num_samples in (few, many)
+  )
+  error = _error(weight, truth, cautious).sum()
+  # On these samples the other codes are better, on all others much worse.
+  assert _error(weight, seen, trusting).sum() < _error(
+      weight, seen, cautious
+  ).sum()
+  assert error < 0.7 * _error(weight, truth, trusting).sum()

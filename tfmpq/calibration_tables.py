@@ -24,7 +24,7 @@ from tfmpq import specs
 from tfmpq import weight_rounding
 
 # Part of the key on disk: raise it with every change of what is computed.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def build(
   for layer in spec.layers:
     if layer.weight is None:
       continue
-    channels = spec.tensor(layer.output).shape[2]
+    height, width, channels = spec.tensor(layer.output).shape
     rows = quantized_network.channel_major(
         network.weights[layer.weight], channels
     )
@@ -108,6 +108,7 @@ def build(
           statistics.covariances[layer.name],
           bits,
           per_channel_zero_points,
+          num_samples=len(images) * height * width,
       )
   return CalibrationTables(
       clips, weights, statistics.means, statistics.deviations
