@@ -1,5 +1,6 @@
 """Stages refuse what cannot end well, and leave whole files or none."""
 
+import numpy as np
 import pytest
 import tf_keras as keras
 
@@ -110,6 +111,16 @@ def test_missing_weights_are_refused_before_anything_is_written(make):
   with pytest.raises(FileNotFoundError, match='/absent.npz.*//tfmpq:pretrain'):
     stages.require_startable(experiment)
   assert not experiment.folder.exists()
+
+
+def test_random_weights_are_asked_for_and_warned_of(make, caplog):
+  experiment = make(weights='random')
+  stages.require_startable(experiment)
+  with caplog.at_level('WARNING'):
+    stages.make_float_network(experiment)
+  assert 'accuracies and rewards mean nothing' in caplog.text
+  network = experiment.float_network
+  assert all(np.ptp(weight) > 0 for weight in network.weights.values())
 
 
 def test_a_float_network_that_is_half_written_is_not_taken_for_whole(

@@ -30,7 +30,9 @@ class ModelConfig(_Part):
   )
   width: float = _field(1.0, 'Channel multiplier of the network.')
   weights: str = _field(
-      '', 'Float weights (.npz); empty: those that come with the model.'
+      '',
+      "Float weights (.npz); empty: those that come with the model; 'random': "
+      'fresh ones, for bytes and durations only, accuracies mean nothing.',
   )
   float_model: str = _field(
       '',

@@ -41,6 +41,8 @@ Experiment = experiment_lib.Experiment
 
 # Images, at most, on which an exported .tflite is read back and compared.
 _NUM_CHECKED_IMAGES = 20
+# What --weights says instead of a file.
+_RANDOM = 'random'
 
 
 def require_startable(experiment: Experiment) -> None:
@@ -58,7 +60,8 @@ def require_startable(experiment: Experiment) -> None:
   searching.search_problem(experiment, evaluate=None).require_feasible()
   model = experiment.config.model
   needs_weights = not experiment.has(run_dir.FLOAT_NETWORK)
-  if needs_weights and not (model.pretrain or model.float_model):
+  comes_with_them = model.pretrain or model.float_model
+  if needs_weights and not comes_with_them and model.weights != _RANDOM:
     path = _weights_path(experiment)
     if not path.exists():
       raise FileNotFoundError(
@@ -96,6 +99,10 @@ def _own_float_network(experiment: Experiment) -> float_network.FloatNetwork:
         ),
         experiment.folder,
         {'dataset': data.name},
+    )
+  elif config.weights == _RANDOM:
+    logging.warning(
+        '--weights=random: bytes are right, accuracies and rewards mean nothing'
     )
   else:
     float_weights.load_weights(model, _weights_path(experiment))
