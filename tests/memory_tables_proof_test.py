@@ -15,6 +15,9 @@ import pytest
 import scipy.optimize
 import scipy.sparse
 
+from tfmpq import network_specs
+from tfmpq import network_tables
+from tfmpq import paper_memory
 from tfmpq import paper_study
 from tfmpq import specs
 
@@ -204,6 +207,44 @@ def test_minimum_of_the_paper_model_is_that_of_an_integer_program(network):
   rows = program.ram_rows(groups)
   assert program.least_flash([(row, 8 * ram) for row in rows]) == flash
   assert program.least_flash([]) == flash
+
+
+def _random_network(seed):
+  """Returns one of inverted residuals, with blocks of any shape."""
+  rng = np.random.default_rng(seed)
+  stages = tuple(
+      network_tables.Stage(
+          expansion=int(rng.integers(1, 7)),
+          channels=int(rng.integers(1, 20)) * 8,
+          repeats=int(rng.integers(1, 4)),
+          stride=int(rng.integers(1, 3)),
+          kernel_size=int(rng.choice([3, 5])),
+      )
+      for _ in range(rng.integers(1, 5))
+  )
+  table = network_tables.InvertedResiduals(
+      'random',
+      stages,
+      'relu6',
+      stem_channels=int(rng.integers(1, 9)) * 8,
+      head_channels=int(rng.integers(8, 400)),
+  )
+  size = int(rng.integers(20, 80))
+  return network_specs.inverted_residuals(
+      table, float(rng.uniform(0.3, 1.5)), size, int(rng.integers(2, 200))
+  )
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_minimum_of_random_networks_is_that_of_an_integer_program(seed):
+  spec = _random_network(seed)
+  model = paper_memory.paper_model(spec, paper_memory.ParameterScheme.MIXPL)
+  policy, footprint = model.minimum()
+  assert model.footprint(policy) == footprint
+  program, groups = _Program(spec), _touched(spec.layers)
+  assert program.least_ram(groups) == footprint.ram_bytes
+  limits = [(row, 8 * footprint.ram_bytes) for row in program.ram_rows(groups)]
+  assert program.least_flash(limits) == footprint.flash_bytes
 
 
 def _alive(network):
