@@ -7,8 +7,10 @@ import tf_keras as keras
 from tests import tiny_run
 from tfmpq import budgets
 from tfmpq import config
+from tfmpq import datasets
 from tfmpq import experiment as experiment_lib
 from tfmpq import float_network
+from tfmpq import float_ops
 from tfmpq import float_weights
 from tfmpq import run_dir
 from tfmpq import searching
@@ -119,8 +121,10 @@ def test_random_weights_are_asked_for_and_warned_of(make, caplog):
   with caplog.at_level('WARNING'):
     stages.make_float_network(experiment)
   assert 'accuracies and rewards mean nothing' in caplog.text
-  network = experiment.float_network
-  assert all(np.ptp(weight) > 0 for weight in network.weights.values())
+  network, images = experiment.float_network, experiment.data.test.take(8)
+  logits = float_ops.logits(network, datasets.to_input(images.images))
+  # Initial values of Keras would leave next to nothing of them.
+  assert 0.01 < np.abs(logits).mean() < 10
 
 
 def test_a_float_network_that_is_half_written_is_not_taken_for_whole(

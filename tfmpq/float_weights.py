@@ -36,6 +36,26 @@ def save_weights(model: keras.Model, path) -> None:
   run_dir.atomic_write(pathlib.Path(path), content.getvalue())
 
 
+def randomize(model: keras.Model, seed: int) -> None:
+  """Sets random kernels under which signals do not vanish on their way.
+
+  They are normal with variance 2 / fan-in (He et al., arXiv:1502.01852,
+  equation 10), which the initial values of Keras are not for depthwise
+  convolutions.
+
+  Args:
+    model: its kernels change, its other variables do not.
+    seed: of the values, >= 0.
+  """
+  rng = np.random.default_rng(seed)
+  for variable in sorted(model.variables, key=variable_key):
+    shape = tuple(variable.shape)
+    if len(shape) > 1:
+      outputs = shape[-2] if 'depthwise' in variable.name else shape[-1]
+      fan_in = np.prod(shape) / outputs
+      variable.assign(rng.normal(0, np.sqrt(2 / fan_in), shape))
+
+
 def load_weights(model: keras.Model, path) -> None:
   """Sets every variable of `model` from a file that `save_weights` wrote.
 

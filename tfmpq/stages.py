@@ -104,6 +104,7 @@ def _own_float_network(experiment: Experiment) -> float_network.FloatNetwork:
     logging.warning(
         '--weights=random: bytes are right, accuracies and rewards mean nothing'
     )
+    float_weights.randomize(model, experiment.config.search.seed)
   else:
     float_weights.load_weights(model, _weights_path(experiment))
   return keras_graph.fold(model)
