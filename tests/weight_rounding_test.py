@@ -178,7 +178,8 @@ def test_codes_are_not_fitted_to_few_samples(bits):
   )
   error = _error(weight, truth, cautious).sum()
   # On these samples the other codes are better, on all others much worse.
-  assert _error(weight, seen, trusting).sum() < _error(
-      weight, seen, cautious
-  ).sum()
+  assert (
+      _error(weight, seen, trusting).sum()
+      < _error(weight, seen, cautious).sum()
+  )
   assert error < 0.7 * _error(weight, truth, trusting).sum()
